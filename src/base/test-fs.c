@@ -1,0 +1,65 @@
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "lib/test.h"
+
+static void writes_reads_and_replaces(void **state)
+{
+        struct err err = {0};
+        char path[PATH_MAX];
+        uint8_t *data = NULL;
+        size_t len = 0;
+        struct stat st;
+
+        (void)state;
+        assert_ok(fs_join(path, sizeof(path), test_dir(), "a", &err), &err);
+        assert_int_equal(fs_read_file(path, 10, &data, &len, &err), ERR_NOT_FOUND);
+        assert_ok(fs_write_file(path, "first", 5, 0600, &err), &err);
+        assert_ok(fs_write_file(path, "second", 6, 0600, &err), &err);
+        assert_int_equal(fs_read_file(path, 5, &data, &len, &err), ERR_LIMIT);
+        assert_null(data);
+        assert_ok(fs_read_file(path, 6, &data, &len, &err), &err);
+        assert_int_equal(len, 6);
+        assert_string_equal((char *)data, "second");
+        free(data);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+        (void)strcat(path, ".new");
+        assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void makes_parents(void **state)
+{
+        struct err err = {0};
+        char path[PATH_MAX];
+        struct stat st;
+
+        (void)state;
+        assert_ok(fs_join(path, sizeof(path), test_dir(), "x/y/z", &err), &err);
+        assert_ok(fs_make_dir(path, 0700, &err), &err);
+        assert_ok(fs_make_dir(path, 0700, &err), &err);
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(S_ISDIR(st.st_mode));
+}
+
+static void says_which_file(void **state)
+{
+        struct err err = {0};
+
+        (void)state;
+        assert_int_not_equal(fs_write_file("/nonexistent-dir/a", "x", 1, 0600, &err), 0);
+        assert_non_null(strstr(err.text, "/nonexistent-dir/a"));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(writes_reads_and_replaces),
+            cmocka_unit_test(makes_parents),
+            cmocka_unit_test(says_which_file),
+        };
+        return cmocka_run_group_tests_name("base-fs", tests, NULL, NULL);
+}
