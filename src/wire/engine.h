@@ -1,0 +1,32 @@
+/*
+ * The protocol between the TCB and one engine; wire/engine.def is its document.
+ */
+#ifndef WIRE_ENGINE_H
+#define WIRE_ENGINE_H
+
+#include "wire/message.h"
+
+#define ENGINE_BLOB_MAX    (96U << 10) /* libtpms' largest state is about 20 kB */
+#define ENGINE_COMMAND_MAX 4096        /* TPM2_PT_MAX_COMMAND_SIZE */
+#define ENGINE_SEED_SIZE   48          /* what libtpms draws while it manufactures */
+
+enum engine_blob_kind {
+        ENGINE_BLOB_PERMANENT = 1,
+        ENGINE_BLOB_VOLATILE = 2,
+        ENGINE_BLOB_SAVESTATE = 3,
+};
+
+enum engine_event_kind {
+        ENGINE_EVENT_INIT = 1,     /* TPM_INIT from QEMU: power on or reset */
+        ENGINE_EVENT_STARTUP = 2,  /* first TPM2_Startup that succeeded after an INIT */
+        ENGINE_EVENT_SHUTDOWN = 3, /* CMD_SHUTDOWN from QEMU */
+        ENGINE_EVENT_CLOSED = 4,   /* QEMU closed its control channel */
+};
+
+#define WIRE_DEF "wire/engine.def"
+#include "wire/structs.h"
+#undef WIRE_DEF
+
+extern const struct wire_protocol wire_engine_protocol;
+
+#endif

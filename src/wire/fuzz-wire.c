@@ -1,0 +1,33 @@
+/* Input: protocol, code, payload; every decoder of every table. */
+#include "wire/agent.h"
+#include "wire/engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        static const struct wire_protocol *const protocols[] = {&wire_engine_protocol,
+                                                                &wire_agent_protocol};
+        struct reader r = reader_from(data, size);
+        const struct wire_message *message;
+        _Alignas(max_align_t) uint8_t decoded[1024];
+        struct err err = {0};
+        uint8_t which;
+        uint8_t code;
+        struct bytes payload;
+
+        if (reader_get_u8(&r, &which) != 0 || reader_get_u8(&r, &code) != 0 ||
+            reader_get_bytes(&r, reader_left(&r), &payload) != 0)
+                return 0;
+        message = wire_message_find(protocols[which % ARRAY_SIZE(protocols)], code);
+        if (message != NULL && wire_decode(message, payload, decoded, message->size, &err) == 0) {
+                struct writer AUTO_WRITER w;
+
+                /* What decodes encodes to the same bytes. */
+                writer_init(&w, size);
+                if (wire_encode(message, decoded, &w, &err) != 0 ||
+                    !bytes_equal(writer_bytes(&w), payload))
+                        __builtin_trap();
+        }
+        return 0;
+}

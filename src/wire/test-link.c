@@ -1,0 +1,181 @@
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/test.h"
+#include "wire/agent.h"
+#include "wire/engine.h"
+#include "wire/link.h"
+
+struct ends {
+        struct wire_link *client;
+        struct wire_link *server;
+};
+
+static struct ends make_ends(int type, bool nonblocking)
+{
+        struct err err = {0};
+        struct ends ends = {0};
+        int pair[2];
+
+        assert_ok(fd_socketpair(type, pair, &err), &err);
+        for (int i = 0; i < 2 && nonblocking; i++)
+                assert_ok(fd_set_nonblocking(pair[i], &err), &err);
+        assert_ok(wire_link_new(pair[0], &wire_engine_protocol, WIRE_CLIENT, &ends.client, &err),
+                  &err);
+        assert_ok(wire_link_new(pair[1], &wire_engine_protocol, WIRE_SERVER, &ends.server, &err),
+                  &err);
+        return ends;
+}
+
+static void free_ends(struct ends *ends)
+{
+        wire_link_free(ends->client);
+        wire_link_free(ends->server);
+}
+
+static void carries_messages_both_ways(void **state)
+{
+        static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                struct ends ends = make_ends(types[i], false);
+                struct engine_persisted done = {.sequence = 9};
+                struct engine_persisted got = {0};
+                struct engine_ready ready = {.version = wire_text("0.1.0")};
+                struct engine_ready seen = {0};
+                struct wire_frame frame;
+                struct err err = {0};
+
+                assert_ok(
+                    wire_link_send(ends.client, engine_persisted_code, 5, 0, &done, NULL, &err),
+                    &err);
+                assert_ok(wire_link_receive(ends.server, &frame, &err), &err);
+                assert_int_equal(frame.id, 5);
+                assert_ok(wire_frame_decode(&frame, &got, sizeof(got), &err), &err);
+                assert_true(got.sequence == 9);
+                assert_ok(wire_link_send(ends.server, engine_ready_code, 6, WIRE_MORE, &ready, NULL,
+                                         &err),
+                          &err);
+                assert_ok(wire_link_receive(ends.client, &frame, &err), &err);
+                assert_int_equal(frame.flags, WIRE_MORE);
+                assert_ok(wire_frame_decode(&frame, &seen, sizeof(seen), &err), &err);
+                assert_true(bytes_equal(seen.version, ready.version));
+                wire_link_free(TAKE(ends.client));
+                assert_int_equal(wire_link_receive(ends.server, &frame, &err), ERR_UNREACHABLE);
+                free_ends(&ends);
+        }
+}
+
+/* Raw bytes from a peer that is not one of ours; each must be cut off with these codes. */
+static void cuts_off_who_breaks_the_protocol(void **state)
+{
+        static const char hello[] = "\0\0\0\x11\0\0\0\0\0\0\0\0\0\1\0\x0d"
+                                    "catena-engine";
+        static const struct {
+                const char *data;
+                size_t len;
+                bool with_hello;
+                int code;
+        } rows[] = {
+            {"GET / HTTP/1.1\r\n\r\n", 18, false, ERR_MALFORMED},
+            {"\0\0\0\x11\0\0\0\0\0\0\0\0\0\2\0\x0d"
+             "catena-engine",
+             29, false, ERR_UNSUPPORTED},
+            {"\0\0\0\x10\0\0\0\0\0\0\0\0\0\1\0\x0c"
+             "catena-agent",
+             28, false, ERR_MALFORMED},
+            {"\0\0\0\x08\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 20, false, ERR_MALFORMED},
+            {"\xff\xff\xff\xff\0\2\0\0\0\0\0\0", 12, true, ERR_MALFORMED},     /* huge */
+            {"\0\0\0\0\0\x63\0\0\0\0\0\0", 12, true, ERR_MALFORMED},           /* unknown code */
+            {"\0\0\0\0\0\4\0\x80\0\0\0\0", 12, true, ERR_MALFORMED},           /* unknown flag */
+            {"\0\0\0\x04\0\x12\0\0\0\0\0\0\0\0\0\0", 16, true, ERR_MALFORMED}, /* our own side's */
+            {"\0\0\0\0\0\0\0\0\0\0\0\0", 12, true, ERR_MALFORMED},             /* a second hello */
+            {"\0\0\0\4\0\4\0\0", 8, true, ERR_UNREACHABLE},                    /* cut header */
+            {"\0\0\0\4\0\4\0\0\0\0\0\0\0", 13, true, ERR_UNREACHABLE},         /* cut payload */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct wire_link AUTO_LINK *server = NULL;
+                struct wire_frame frame;
+                struct err err = {0};
+                int pair[2];
+
+                assert_ok(fd_socketpair(SOCK_STREAM, pair, &err), &err);
+                assert_ok(wire_link_new(pair[1], &wire_engine_protocol, WIRE_SERVER, &server, &err),
+                          &err);
+                if (rows[i].with_hello)
+                        assert_ok(fd_write_all(pair[0], hello, sizeof(hello) - 1, &err), &err);
+                assert_ok(fd_write_all(pair[0], rows[i].data, rows[i].len, &err), &err);
+                fd_close(&pair[0]);
+                assert_int_equal(wire_link_receive(server, &frame, &err), rows[i].code);
+        }
+}
+
+static void refuses_descriptors_nobody_asked_for(void **state)
+{
+        struct ends ends = make_ends(SOCK_STREAM, false);
+        struct engine_stop stop = {0};
+        struct wire_frame frame;
+        struct err err = {0};
+        int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        (void)state;
+        assert_ok(wire_link_send(ends.client, engine_stop_code, 1, 0, &stop, NULL, &err), &err);
+        assert_ok(wire_link_receive(ends.server, &frame, &err), &err);
+        assert_int_equal(
+            fd_send(wire_link_fd(ends.client), "\0\0\0\0\0\4\0\0\0\0\0\0", 12, &null_fd, 1), 12);
+        assert_int_equal(wire_link_receive(ends.server, &frame, &err), ERR_MALFORMED);
+        (void)close(null_fd);
+        free_ends(&ends);
+}
+
+static void queues_for_a_slow_reader_and_then_gives_up(void **state)
+{
+        struct ends ends = make_ends(SOCK_STREAM, true);
+        static uint8_t blob[ENGINE_BLOB_MAX];
+        struct engine_persist persist = {.kind = 1, .blob = {blob, sizeof(blob)}};
+        struct engine_persist got;
+        struct wire_frame frame;
+        struct err err = {0};
+        uint64_t sent = 0;
+        uint64_t received = 0;
+        int rc;
+
+        (void)state;
+        assert_int_equal(wire_link_receive(ends.client, &frame, &err), WIRE_AGAIN);
+        do {
+                persist.sequence = sent;
+                rc = wire_link_send(ends.server, engine_persist_code, 0, 0, &persist, NULL, &err);
+                sent += rc == 0;
+        } while (rc == 0);
+        assert_int_equal(rc, ERR_LIMIT);
+        assert_true(sent > 100);
+        assert_true(wire_link_has_output(ends.server));
+        while (received < sent) {
+                rc = wire_link_receive(ends.client, &frame, &err);
+                if (rc == WIRE_AGAIN) {
+                        assert_ok(wire_link_flush(ends.server, &err), &err);
+                        continue;
+                }
+                assert_int_equal(rc, 0);
+                assert_ok(wire_frame_decode(&frame, &got, sizeof(got), &err), &err);
+                assert_true(got.sequence == received++);
+        }
+        assert_false(wire_link_has_output(ends.server));
+        free_ends(&ends);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(carries_messages_both_ways),
+            cmocka_unit_test(cuts_off_who_breaks_the_protocol),
+            cmocka_unit_test(refuses_descriptors_nobody_asked_for),
+            cmocka_unit_test(queues_for_a_slow_reader_and_then_gives_up),
+        };
+        return cmocka_run_group_tests_name("wire-link", tests, NULL, NULL);
+}
