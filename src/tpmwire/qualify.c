@@ -69,3 +69,12 @@ int qualify_enrol(struct bytes ak_name, struct bytes key_name, uint8_t ret_diges
 
         return qualify_digest(QUALIFY_ENROL, fields, ARRAY_SIZE(fields), ret_digest, err);
 }
+
+int qualify_quote_digest(struct bytes attest, struct bytes signature,
+                         uint8_t ret_digest[QUALIFY_SIZE], struct err *err)
+{
+        struct bytes parts[] = {attest, signature};
+
+        return hash_digest_parts(hash_by_tpm_id(HASH_TPM_SHA256), parts, ARRAY_SIZE(parts),
+                                 ret_digest, err);
+}

@@ -51,4 +51,8 @@ int qualify_tree(struct bytes cek_name, uint64_t size, const uint8_t root[32],
 int qualify_enrol(struct bytes ak_name, struct bytes key_name, uint8_t ret_digest[QUALIFY_SIZE],
                   struct err *err) MUST_CHECK;
 
+/* SHA-256(attest || signature), the bytes as they travel: what a host's leaf says of a quote. */
+int qualify_quote_digest(struct bytes attest, struct bytes signature,
+                         uint8_t ret_digest[QUALIFY_SIZE], struct err *err) MUST_CHECK;
+
 #endif

@@ -104,6 +104,17 @@ static void fields_do_not_slide(void **state)
         assert_memory_not_equal(one, two, sizeof(one));
 }
 
+/* SHA-256 of 32 bytes 0x11 and 16 bytes 0x22, by another program. */
+static void digest_of_a_quote(void **state)
+{
+        uint8_t digest[QUALIFY_SIZE];
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(qualify_quote_digest(view(nonce, 32), view(uuid, 16), digest, &err), &err);
+        assert_digest(digest, "067163355c1ef281e5b95dd6000e3945f41154808a1f14698b9a2daa3d89079f");
+}
+
 static void limits(void **state)
 {
         static const uint8_t large[QUALIFY_BYTES_MAX];
@@ -127,7 +138,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(known_answers), cmocka_unit_test(every_field_counts),
             cmocka_unit_test(labels_differ), cmocka_unit_test(fields_do_not_slide),
-            cmocka_unit_test(limits),
+            cmocka_unit_test(limits),        cmocka_unit_test(digest_of_a_quote),
         };
         return cmocka_run_group_tests_name("tpmwire-qualify", tests, fill, NULL);
 }
