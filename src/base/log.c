@@ -26,6 +26,8 @@ struct line {
 
 static void add(struct line *line, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+static void add_v(struct line *line, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
+
 static void add_v(struct line *line, const char *fmt, va_list args)
 {
         size_t room = sizeof(line->text) - line->len;
