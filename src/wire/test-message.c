@@ -1,6 +1,8 @@
 #include "lib/test.h"
 #include "wire/agent.h"
 #include "wire/engine.h"
+#include "wire/ptpm.h"
+#include "wire/tcb.h"
 
 static const struct wire_message *row(uint16_t code)
 {
@@ -106,8 +108,8 @@ static void refuses_fields_over_their_maximum(void **state)
 /* Every table: codes unique, structs within the decoder's bound, maxima within the payload. */
 static void tables_are_consistent(void **state)
 {
-        static const struct wire_protocol *const protocols[] = {&wire_engine_protocol,
-                                                                &wire_agent_protocol};
+        static const struct wire_protocol *const protocols[] = {
+            &wire_engine_protocol, &wire_agent_protocol, &wire_ptpm_protocol, &wire_tcb_protocol};
 
         (void)state;
         for (size_t p = 0; p < ARRAY_SIZE(protocols); p++) {

@@ -1,0 +1,129 @@
+#include "wire/event.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#define FRAMES_PER_TURN 16 /* then the other sources of the loop have their turn */
+
+struct wire_event {
+        struct wire_link *link;
+        sd_event_source *source;
+        const struct wire_event_ops *ops;
+        void *user;
+        bool closed;
+};
+
+static int watch(struct wire_event *we, struct err *err)
+{
+        uint32_t events = EPOLLIN;
+        int rc;
+
+        if (wire_link_has_output(we->link))
+                events |= EPOLLOUT;
+        rc = sd_event_source_set_io_events(we->source, events);
+        if (rc < 0)
+                return err_set_errno(err, -rc, "watch link");
+        return 0;
+}
+
+static void close_link(struct wire_event *we, const struct err *err)
+{
+        if (we->closed)
+                return;
+        we->closed = true;
+        (void)sd_event_source_set_enabled(we->source, SD_EVENT_OFF);
+        we->ops->closed(we->user, err);
+}
+
+static int handle_frames(struct wire_event *we, struct err *err)
+{
+        for (int i = 0; i < FRAMES_PER_TURN; i++) {
+                struct wire_frame frame;
+                int rc = wire_link_receive(we->link, &frame, err);
+
+                if (rc == WIRE_AGAIN)
+                        return 0;
+                if (rc != 0)
+                        return rc;
+                rc = we->ops->frame(we->user, &frame, err);
+                wire_frame_close_fds(&frame);
+                if (rc != 0)
+                        return rc;
+        }
+        return 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        struct wire_event *we = user;
+        struct err err = {0};
+        int rc = 0;
+
+        (void)source;
+        (void)fd;
+        if ((revents & EPOLLOUT) != 0)
+                rc = wire_link_flush(we->link, &err);
+        if (rc == 0 && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+                rc = handle_frames(we, &err);
+        if (rc == 0)
+                rc = watch(we, &err);
+        if (rc != 0)
+                close_link(we, &err); /* may free we */
+        return 0;
+}
+
+int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
+                   enum wire_role self, const struct wire_event_ops *ops, void *user,
+                   struct wire_event **ret, struct err *err)
+{
+        int AUTO_FD owned = fd;
+        struct wire_event *we = NULL;
+        int rc = fd_set_nonblocking(owned, err);
+
+        if (rc != 0)
+                return rc;
+        we = calloc(1, sizeof(*we));
+        if (we == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        we->ops = ops;
+        we->user = user;
+        rc = wire_link_new(TAKE_FD(owned), protocol, self, &we->link, err);
+        if (rc == 0) {
+                rc =
+                    sd_event_add_io(event, &we->source, wire_link_fd(we->link), EPOLLIN, on_io, we);
+                if (rc < 0)
+                        rc = err_set_errno(err, -rc, "watch link");
+        }
+        if (rc != 0) {
+                wire_event_free(we);
+                return rc;
+        }
+        *ret = we;
+        return 0;
+}
+
+void wire_event_free(struct wire_event *we)
+{
+        if (we == NULL)
+                return;
+        we->closed = true;
+        sd_event_source_disable_unref(we->source);
+        wire_link_free(we->link);
+        free(we);
+}
+
+int wire_event_send(struct wire_event *we, uint16_t code, uint32_t id, uint16_t flags,
+                    const void *message, const int *fds, struct err *err)
+{
+        int rc = wire_link_send(we->link, code, id, flags, message, fds, err);
+
+        return rc != 0 ? rc : watch(we, err);
+}
+
+int wire_event_forward(struct wire_event *we, const struct wire_frame *frame, struct err *err)
+{
+        int rc = wire_link_forward(we->link, frame, err);
+
+        return rc != 0 ? rc : watch(we, err);
+}

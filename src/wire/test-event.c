@@ -1,0 +1,76 @@
+#include <sys/socket.h>
+
+#include "lib/test.h"
+#include "wire/engine.h"
+#include "wire/event.h"
+
+struct side {
+        struct wire_event *we;
+        sd_event *event;
+        unsigned frames;
+        int closed_code;
+};
+
+static int count_frame(void *user, struct wire_frame *frame, struct err *err)
+{
+        struct side *side = user;
+        struct engine_persisted answer = {.sequence = 1};
+
+        side->frames++;
+        if (frame->message->code == engine_persist_code)
+                return wire_event_send(side->we, engine_persisted_code, frame->id, 0, &answer, NULL,
+                                       err);
+        return 0;
+}
+
+static void end_loop(void *user, const struct err *err)
+{
+        struct side *side = user;
+
+        side->closed_code = err->code;
+        (void)sd_event_exit(side->event, 0);
+}
+
+static const struct wire_event_ops ops = {count_frame, end_loop};
+
+static void answers_and_notices_the_end(void **state)
+{
+        static uint8_t blob[ENGINE_BLOB_MAX];
+        struct engine_persist persist = {.sequence = 1, .kind = 1, .blob = {blob, sizeof(blob)}};
+        struct wire_link *peer = NULL;
+        struct wire_frame frame;
+        struct side side = {0};
+        struct err err = {0};
+        int pair[2];
+
+        (void)state;
+        assert_true(sd_event_new(&side.event) >= 0);
+        assert_ok(fd_socketpair(SOCK_STREAM, pair, &err), &err);
+        assert_ok(wire_event_new(side.event, pair[0], &wire_engine_protocol, WIRE_CLIENT, &ops,
+                                 &side, &side.we, &err),
+                  &err);
+        assert_ok(fd_set_nonblocking(pair[1], &err), &err);
+        assert_ok(wire_link_new(pair[1], &wire_engine_protocol, WIRE_SERVER, &peer, &err), &err);
+        for (int i = 0; i < 40; i++)
+                assert_ok(wire_link_send(peer, engine_persist_code, 0, 0, &persist, NULL, &err),
+                          &err);
+        while (side.frames < 40) {
+                assert_true(sd_event_run(side.event, 1000000) >= 0);
+                assert_ok(wire_link_flush(peer, &err), &err);
+        }
+        for (int i = 0; i < 40; i++)
+                assert_ok(wire_link_receive(peer, &frame, &err), &err);
+        wire_link_free(peer);
+        assert_true(sd_event_loop(side.event) >= 0);
+        assert_int_equal(side.closed_code, ERR_UNREACHABLE);
+        wire_event_free(side.we);
+        sd_event_unref(side.event);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(answers_and_notices_the_end),
+        };
+        return cmocka_run_group_tests_name("wire-event", tests, NULL, NULL);
+}
