@@ -1,0 +1,172 @@
+#include "base/sandbox.h"
+
+#include <errno.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+static const char *const step_names[SANDBOX_STEPS] = {"descriptors",   "limits",   "no_new_privs",
+                                                      "not dumpable",  "landlock", "landlock: tcp",
+                                                      "landlock: ipc", "seccomp"};
+
+/* The kernel's struct landlock_ruleset_attr as of ABI 6; Debian 12's header ends at ABI 2. */
+struct ruleset {
+        uint64_t fs;
+        uint64_t net;
+        uint64_t scoped;
+};
+
+/* What each Landlock ABI can deny: bits of the first, second and third field above. */
+static const struct {
+        int abi;
+        struct ruleset denies;
+        size_t size; /* of the structure that this ABI knows */
+} landlock_abis[] = {
+    {6, {0xffff, 0x3, 0x3}, 24}, {5, {0xffff, 0x3, 0}, 16}, {4, {0x7fff, 0x3, 0}, 16},
+    {3, {0x7fff, 0, 0}, 8},      {2, {0x3fff, 0, 0}, 8},    {1, {0x1fff, 0, 0}, 8},
+};
+
+static int step_fds(const struct sandbox_policy *policy, struct err *err)
+{
+        return fd_close_all_but(3, policy->keep, policy->n_keep, err);
+}
+
+static int step_limits(const struct sandbox_policy *policy, struct err *err)
+{
+        const struct {
+                __rlimit_resource_t resource;
+                rlim_t value;
+        } limits[] = {
+            {RLIMIT_NPROC, 0},
+            {RLIMIT_CORE, 0},
+            {RLIMIT_FSIZE, 0},
+            {RLIMIT_NOFILE, policy->n_files},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+                struct rlimit limit = {limits[i].value, limits[i].value};
+
+                if (setrlimit(limits[i].resource, &limit) < 0)
+                        return err_set_errno(err, errno, "set resource limit");
+        }
+        return 0;
+}
+
+static int step_privileges(struct err *err)
+{
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return err_set_errno(err, errno, "set no_new_privs");
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return err_set_errno(err, errno, "make not dumpable");
+        return 0;
+}
+
+static int step_landlock(unsigned *degraded, struct err *err)
+{
+        long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+        int AUTO_FD fd = -1;
+        size_t i = 0;
+
+        if (abi < 1) {
+                *degraded |= SANDBOX_LANDLOCK | SANDBOX_NET | SANDBOX_SCOPE;
+                return 0;
+        }
+        while (landlock_abis[i].abi > abi)
+                i++;
+        /* No rules are added: everything that is handled is denied. */
+        fd = (int)syscall(SYS_landlock_create_ruleset, &landlock_abis[i].denies,
+                          landlock_abis[i].size, 0);
+        if (fd < 0)
+                return err_set_errno(err, errno, "make Landlock rules");
+        if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+                return err_set_errno(err, errno, "enter Landlock");
+        *degraded |= landlock_abis[i].denies.net == 0 ? (unsigned)SANDBOX_NET : 0;
+        *degraded |= landlock_abis[i].denies.scoped == 0 ? (unsigned)SANDBOX_SCOPE : 0;
+        return 0;
+}
+
+static int add_call(scmp_filter_ctx filter, const struct sandbox_call *call)
+{
+        const struct scmp_arg_cmp compare = {.arg = call->argument,
+                                             .op = SCMP_CMP_MASKED_EQ,
+                                             .datum_a = call->mask,
+                                             .datum_b = call->value};
+
+        return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->any ? 0 : 1,
+                                      &compare);
+}
+
+static int load_filter(scmp_filter_ctx filter, const struct sandbox_policy *policy,
+                       unsigned *degraded, struct err *err)
+{
+        int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+
+        for (size_t i = 0; rc == 0 && i < policy->n_calls; i++)
+                rc = add_call(filter, &policy->calls[i]);
+        if (rc != 0)
+                return err_set_errno(err, -rc, "build the system call filter");
+        rc = seccomp_load(filter);
+        if (rc == -EINVAL || rc == -ENOSYS || rc == -ECANCELED) {
+                *degraded |= SANDBOX_SECCOMP;
+                return 0;
+        }
+        return rc == 0 ? 0 : err_set_errno(err, -rc, "load the system call filter");
+}
+
+static int step_seccomp(const struct sandbox_policy *policy, unsigned *degraded, struct err *err)
+{
+        const uint32_t other = policy->other_errno == 0
+                                   ? SCMP_ACT_KILL_PROCESS
+                                   : SCMP_ACT_ERRNO((uint32_t)policy->other_errno);
+        scmp_filter_ctx filter = seccomp_init(other);
+        int rc;
+
+        if (filter == NULL)
+                return err_set(err, ERR_NO_MEMORY, "make the system call filter");
+        rc = load_filter(filter, policy, degraded, err);
+        seccomp_release(filter);
+        return rc;
+}
+
+int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded, struct err *err)
+{
+        unsigned degraded = 0;
+        int rc = step_fds(policy, err);
+
+        if (rc == 0)
+                rc = step_privileges(err);
+        if (rc == 0)
+                rc = step_landlock(&degraded, err);
+        if (rc == 0)
+                rc = step_limits(policy, err);
+        if (rc == 0)
+                rc = step_seccomp(policy, &degraded, err);
+        if (rc != 0)
+                return err_wrap(err, "enter the sandbox");
+        *ret_degraded = degraded;
+        return 0;
+}
+
+char *sandbox_describe(unsigned steps, char *ret_text, size_t size)
+{
+        size_t len = 0;
+
+        ret_text[0] = '\0';
+        for (unsigned i = 0; i < SANDBOX_STEPS; i++) {
+                int n;
+
+                if ((steps & (1U << i)) == 0 || len >= size)
+                        continue;
+                n = snprintf(ret_text + len, size - len, "%s%s", len == 0 ? "" : ", ",
+                             step_names[i]);
+                len += n > 0 ? (size_t)n : 0;
+        }
+        return ret_text;
+}

@@ -1,0 +1,64 @@
+/*
+ * A process locks itself up: descriptors, limits, no_new_privs, not dumpable, Landlock, seccomp.
+ * What the kernel or a container does not offer is reported, never skipped in silence. Needs no
+ * privileges; there is no way back.
+ */
+#ifndef BASE_SANDBOX_H
+#define BASE_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum sandbox_step {
+        SANDBOX_FDS = 1 << 0,        /* every descriptor not listed is closed */
+        SANDBOX_LIMITS = 1 << 1,     /* NPROC 0, CORE 0, FSIZE 0, NOFILE small */
+        SANDBOX_PRIVILEGES = 1 << 2, /* no_new_privs */
+        SANDBOX_DUMPABLE = 1 << 3,   /* neither ptrace nor core dumps; an exec would reset it */
+        SANDBOX_LANDLOCK = 1 << 4,   /* no file system */
+        SANDBOX_NET = 1 << 5,        /* Landlock: no TCP (kernel 6.7) */
+        SANDBOX_SCOPE = 1 << 6,      /* Landlock: no signals or abstract sockets out (6.12) */
+        SANDBOX_SECCOMP = 1 << 7,    /* system calls by list, the process dies by any other */
+};
+#define SANDBOX_STEPS 8
+
+/* An allowed system call: any arguments, or only where argument (0 to 5) & mask == value. */
+struct sandbox_call {
+        int number; /* __NR_* */
+        bool any;
+        unsigned argument;
+        uint64_t mask;
+        uint64_t value;
+};
+
+#define SANDBOX_ALLOW(name)                                                                        \
+        {                                                                                          \
+                .number = __NR_##name, .any = true                                                 \
+        }
+#define SANDBOX_ALLOW_IF(name, arg, bits, equal)                                                   \
+        {                                                                                          \
+                .number = __NR_##name, .argument = (arg), .mask = (bits), .value = (equal)         \
+        }
+
+struct sandbox_policy {
+        const struct sandbox_call *calls;
+        size_t n_calls;
+        const int *keep; /* descriptors that stay open; 0, 1 and 2 always do */
+        size_t n_keep;
+        unsigned n_files; /* RLIMIT_NOFILE */
+        int other_errno;  /* 0: other calls kill the process; else they fail with this errno */
+};
+
+/*
+ * Takes every step. *ret_degraded has a bit of enum sandbox_step for each that the kernel does not
+ * offer; the caller logs them (sandbox_describe()) and decides whether to go on.
+ */
+int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded,
+                  struct err *err) MUST_CHECK;
+
+/* "landlock, tcp" for these bits, into size bytes; returns ret_text. */
+char *sandbox_describe(unsigned steps, char *ret_text, size_t size);
+
+#endif

@@ -1,0 +1,398 @@
+#include "base/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+static const struct {
+        unsigned bit;
+        uint64_t clone_flag;
+        const char *name;
+} namespaces[] = {
+    {SPAWN_ISOLATE_NET, CLONE_NEWNET, "network"}, {SPAWN_ISOLATE_IPC, CLONE_NEWIPC, "ipc"},
+    {SPAWN_ISOLATE_MOUNT, CLONE_NEWNS, "mount"},  {SPAWN_ISOLATE_PID, CLONE_NEWPID, "pid"},
+    {SPAWN_ISOLATE_USER, CLONE_NEWUSER, "user"},
+};
+
+/* Where the child failed; the names complete "start PROGRAM: ". */
+enum stage {
+        STAGE_PARENT,
+        STAGE_FDS,
+        STAGE_MOUNT,
+        STAGE_GROUP,
+        STAGE_USER,
+        STAGE_PRIVILEGES,
+        STAGE_DEATH,
+        STAGE_LIMIT,
+        STAGE_EXEC,
+        STAGE_COUNT,
+};
+
+static const char *const stage_names[STAGE_COUNT] = {
+    [STAGE_PARENT] = "wait for the parent",
+    [STAGE_FDS] = "map descriptors",
+    [STAGE_MOUNT] = "make mounts private",
+    [STAGE_GROUP] = "change group",
+    [STAGE_USER] = "change user",
+    [STAGE_PRIVILEGES] = "give up new privileges",
+    [STAGE_DEATH] = "tie to the parent's life",
+    [STAGE_LIMIT] = "set resource limit",
+    [STAGE_EXEC] = "execute",
+};
+
+/* What the child tells when it fails; nothing comes when the exec succeeds. */
+struct report {
+        int stage;
+        int errnum;
+};
+
+/* All the child needs, made before the fork. */
+struct plan {
+        const struct spawn_request *request;
+        struct spawn_fd fds[SPAWN_FDS_MAX];
+        size_t n_fds;
+        unsigned isolate;
+        int report_fd;
+        bool change_user;
+};
+
+/* ---- in the child: async-signal-safe calls only ---- */
+
+static _Noreturn void child_fail(const struct plan *plan, enum stage stage)
+{
+        struct report report = {.stage = (int)stage, .errnum = errno};
+
+        (void)!send(plan->report_fd, &report, sizeof(report), MSG_NOSIGNAL);
+        _exit(127);
+}
+
+static void child_reset_signals(void)
+{
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigset_t none;
+
+        for (int sig = 1; sig < _NSIG; sig++)
+                (void)sigaction(sig, &action, NULL); /* fails for KILL, STOP and glibc's own */
+        sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Away from every target first, so that no target overwrites a source that is still needed. */
+static void child_map_fds(struct plan *plan)
+{
+        plan->report_fd = fcntl(plan->report_fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
+        if (plan->report_fd < 0)
+                _exit(127);
+        for (size_t i = 0; i < plan->n_fds; i++) {
+                plan->fds[i].source = fcntl(plan->fds[i].source, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
+                if (plan->fds[i].source < 0)
+                        child_fail(plan, STAGE_FDS);
+        }
+        if (close_range(0, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+                child_fail(plan, STAGE_FDS);
+        for (size_t i = 0; i < plan->n_fds; i++)
+                if (dup2(plan->fds[i].source, plan->fds[i].target) < 0)
+                        child_fail(plan, STAGE_FDS);
+}
+
+static void child_change_identity(const struct plan *plan)
+{
+        const struct spawn_request *request = plan->request;
+
+        if (!plan->change_user)
+                return;
+        if (setgroups(0, NULL) < 0 || setresgid(request->gid, request->gid, request->gid) < 0)
+                child_fail(plan, STAGE_GROUP);
+        if (setresuid(request->uid, request->uid, request->uid) < 0)
+                child_fail(plan, STAGE_USER);
+}
+
+/* After the change of user, which would reset the signal; then look whether it came too late. */
+static void child_tie_to_parent(const struct plan *plan)
+{
+        char byte;
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+                child_fail(plan, STAGE_DEATH);
+        if (recv(plan->report_fd, &byte, 1, MSG_DONTWAIT) == 0)
+                _exit(127);
+}
+
+static _Noreturn void child_run(struct plan *plan, int parent_end)
+{
+        const struct spawn_request *request = plan->request;
+        static const char *const no_env[] = {NULL};
+        const char *const *env = request->env != NULL ? request->env : no_env;
+        char go;
+
+        (void)close(parent_end);
+        child_reset_signals();
+        /* The files with our id maps are root's while the memory counts as not dumpable, which a
+         * TCB's copy does; the exec sets it anew anyway. */
+        if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)
+                (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        if (send(plan->report_fd, "r", 1, MSG_NOSIGNAL) != 1 ||
+            recv(plan->report_fd, &go, 1, 0) != 1)
+                child_fail(plan, STAGE_PARENT);
+        child_map_fds(plan);
+        if ((plan->isolate & SPAWN_ISOLATE_MOUNT) != 0 &&
+            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                child_fail(plan, STAGE_MOUNT);
+        child_change_identity(plan);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                child_fail(plan, STAGE_PRIVILEGES);
+        child_tie_to_parent(plan);
+        for (size_t i = 0; i < request->n_limits; i++) {
+                struct rlimit limit = {request->limits[i].value, request->limits[i].value};
+
+                if (setrlimit((__rlimit_resource_t)request->limits[i].resource, &limit) < 0)
+                        child_fail(plan, STAGE_LIMIT);
+        }
+        (void)execve(request->path, (char *const *)(uintptr_t)request->argv,
+                     (char *const *)(uintptr_t)env);
+        child_fail(plan, STAGE_EXEC);
+}
+
+/* ---- in the parent ---- */
+
+static bool has_target(const struct plan *plan, int target)
+{
+        for (size_t i = 0; i < plan->n_fds; i++)
+                if (plan->fds[i].target == target)
+                        return true;
+        return false;
+}
+
+static int plan_fds(struct plan *plan, int null_fd, struct err *err)
+{
+        const struct spawn_request *request = plan->request;
+
+        if (request->path[0] != '/' || request->n_fds > SPAWN_FDS_MAX - 3)
+                return err_set(err, ERR_USAGE, "start %s: bad request", request->path);
+        for (size_t i = 0; i < request->n_fds; i++) {
+                const struct spawn_fd *fd = &request->fds[i];
+
+                if (fd->source < 0 || fd->target < 0 || fd->target >= SPAWN_TARGET_MAX ||
+                    has_target(plan, fd->target))
+                        return err_set(err, ERR_USAGE, "start %s: bad descriptor map (%d to %d)",
+                                       request->path, fd->source, fd->target);
+                plan->fds[plan->n_fds++] = *fd;
+        }
+        for (int target = 0; target < 3; target++)
+                if (!has_target(plan, target))
+                        plan->fds[plan->n_fds++] = (struct spawn_fd){null_fd, target};
+        return 0;
+}
+
+/*
+ * clone(2) and not clone3(2): container filters answer ENOSYS for the latter, because they cannot
+ * see its flags. Without a stack it behaves like fork(2).
+ */
+static pid_t clone_isolated(unsigned isolate, int *ret_pidfd)
+{
+        uint64_t flags = CLONE_PIDFD | SIGCHLD;
+
+        for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+                if ((isolate & namespaces[i].bit) != 0)
+                        flags |= namespaces[i].clone_flag;
+        return (pid_t)syscall(SYS_clone, flags, NULL, ret_pidfd, NULL, NULL);
+}
+
+static bool is_refusal(int errnum)
+{
+        return errnum == EPERM || errnum == ENOSPC || errnum == EINVAL || errnum == EUSERS ||
+               errnum == ENOSYS;
+}
+
+/* As much isolation as the kernel gives: all, all but one, the user namespace alone, none. */
+static pid_t clone_best(struct plan *plan, int parent_end, int *ret_pidfd)
+{
+        const unsigned wanted = plan->isolate;
+        unsigned tries[ARRAY_SIZE(namespaces) + 3];
+        size_t n = 0;
+        pid_t pid = -1;
+
+        tries[n++] = wanted;
+        for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+                if ((wanted & namespaces[i].bit) != 0)
+                        tries[n++] = wanted & ~namespaces[i].bit;
+        tries[n++] = wanted & SPAWN_ISOLATE_USER;
+        tries[n++] = 0;
+        for (size_t i = 0; i < n; i++) {
+                plan->isolate = tries[i];
+                pid = clone_isolated(tries[i], ret_pidfd);
+                if (pid == 0)
+                        child_run(plan, parent_end);
+                if (pid > 0 || !is_refusal(errno))
+                        break;
+        }
+        return pid;
+}
+
+static int write_proc(pid_t pid, const char *name, const char *text, struct err *err)
+{
+        char path[64];
+        int AUTO_FD fd = -1;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return err_set_errno(err, errno, "open %s", path);
+        if (write(fd, text, strlen(text)) < 0)
+                return err_set_errno(err, errno, "write %s", path);
+        return 0;
+}
+
+/* One id each, mapped to itself: inside, the child is an ordinary user without capabilities. */
+static int map_ids(pid_t pid, struct err *err)
+{
+        char uids[64];
+        char gids[64];
+        int rc;
+
+        (void)snprintf(uids, sizeof(uids), "%u %u 1", geteuid(), geteuid());
+        (void)snprintf(gids, sizeof(gids), "%u %u 1", getegid(), getegid());
+        rc = write_proc(pid, "setgroups", "deny", err);
+        if (rc == 0)
+                rc = write_proc(pid, "uid_map", uids, err);
+        if (rc == 0)
+                rc = write_proc(pid, "gid_map", gids, err);
+        return rc;
+}
+
+static void describe_degraded(const struct spawn_request *request, struct spawn_child *child)
+{
+        size_t len;
+
+        if (child->degraded == 0)
+                return;
+        (void)snprintf(child->words, sizeof(child->words),
+                       "%s runs without its own:", request->path);
+        for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
+                len = strlen(child->words);
+                if ((child->degraded & namespaces[i].bit) != 0)
+                        (void)snprintf(child->words + len, sizeof(child->words) - len,
+                                       " %s namespace,", namespaces[i].name);
+        }
+        len = strlen(child->words);
+        if ((child->degraded & SPAWN_DEGRADED_UID) != 0)
+                (void)snprintf(child->words + len, sizeof(child->words) - len, " user id,");
+        child->words[strlen(child->words) - 1] = '\0';
+}
+
+/* Lets the child go and learns whether it reached the program. */
+static int release(int sock, const struct plan *plan, struct err *err)
+{
+        struct report report;
+        ssize_t n;
+
+        if (send(sock, "g", 1, MSG_NOSIGNAL) != 1)
+                return err_set_errno(err, errno, "start %s", plan->request->path);
+        do
+                n = recv(sock, &report, sizeof(report), 0);
+        while (n < 0 && errno == EINTR);
+        if (n == 0)
+                return 0;
+        if (n != (ssize_t)sizeof(report) || report.stage < 0 || report.stage >= STAGE_COUNT)
+                return err_set(err, ERR_FAILED, "start %s: no report", plan->request->path);
+        return err_set_errno(err, report.errnum, "start %s: %s", plan->request->path,
+                             stage_names[report.stage]);
+}
+
+static int start(struct plan *plan, struct spawn_child *child, struct err *err)
+{
+        int AUTO_FD ours = -1;
+        int AUTO_FD theirs = -1;
+        int pair[2];
+        char ready;
+        int rc = fd_socketpair(SOCK_SEQPACKET, pair, err);
+
+        if (rc != 0)
+                return rc;
+        ours = pair[0];
+        theirs = pair[1];
+        plan->report_fd = theirs;
+        child->pid = clone_best(plan, ours, &child->pidfd);
+        if (child->pid < 0) {
+                child->pid = 0;
+                return err_set_errno(err, errno, "start %s: fork", plan->request->path);
+        }
+        fd_close(&theirs);
+        if (recv(ours, &ready, 1, 0) != 1)
+                return err_set(err, ERR_FAILED, "start %s: the child died", plan->request->path);
+        if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)
+                rc = map_ids(child->pid, err);
+        return rc != 0 ? rc : release(ours, plan, err);
+}
+
+int spawn_start(const struct spawn_request *request, struct spawn_child *ret_child, struct err *err)
+{
+        const bool root = geteuid() == 0;
+        const unsigned wanted = request->isolate & (root ? ~(unsigned)SPAWN_ISOLATE_USER : ~0U);
+        struct plan plan = {
+            .request = request, .isolate = wanted, .change_user = root && request->uid != 0};
+        struct spawn_child child = {.pid = 0, .pidfd = -1};
+        int AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int rc;
+
+        if (null_fd < 0)
+                return err_set_errno(err, errno, "open /dev/null");
+        rc = plan_fds(&plan, null_fd, err);
+        if (rc == 0)
+                rc = start(&plan, &child, err);
+        if (rc != 0) {
+                spawn_kill(&child);
+                return rc;
+        }
+        child.degraded = wanted & ~plan.isolate;
+        if ((request->isolate & SPAWN_ISOLATE_USER) != 0 && !plan.change_user &&
+            (plan.isolate & SPAWN_ISOLATE_USER) == 0)
+                child.degraded |= SPAWN_DEGRADED_UID;
+        describe_degraded(request, &child);
+        *ret_child = child;
+        return 0;
+}
+
+int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status, struct err *err)
+{
+        struct pollfd waiting = {.fd = child->pidfd, .events = POLLIN};
+        int status;
+        int n;
+
+        do
+                n = poll(&waiting, 1, timeout_ms);
+        while (n < 0 && errno == EINTR);
+        if (n == 0)
+                return err_set(err, ERR_TIMEOUT, "process %d still runs", (int)child->pid);
+        if (n < 0 || waitpid(child->pid, &status, 0) != child->pid)
+                return err_set_errno(err, errno, "wait for process %d", (int)child->pid);
+        fd_close(&child->pidfd);
+        child->pid = 0;
+        *ret_status = status;
+        return 0;
+}
+
+void spawn_kill(struct spawn_child *child)
+{
+        if (child->pid > 0) {
+                (void)kill(child->pid, SIGKILL);
+                (void)waitpid(child->pid, NULL, 0);
+        }
+        child->pid = 0;
+        fd_close(&child->pidfd);
+}

@@ -1,0 +1,82 @@
+/*
+ * Starting programs: an exact map of descriptors, a clean environment, an own identity and own
+ * namespaces. There is no shell and no search path. Between the fork and the exec only
+ * async-signal-safe code runs; what fails there is reported with its stage and errno.
+ */
+#ifndef BASE_SPAWN_H
+#define BASE_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define SPAWN_FDS_MAX    32 /* entries of a map, the three standard ones included */
+#define SPAWN_TARGET_MAX 64 /* targets are below this */
+#define SPAWN_WORDS_MAX  256
+
+/* The child sees the caller's descriptor source as number target. */
+struct spawn_fd {
+        int source;
+        int target;
+};
+
+struct spawn_limit {
+        int resource; /* RLIMIT_* */
+        rlim_t value; /* soft and hard */
+};
+
+/* Namespaces of the child's own. */
+enum spawn_isolate {
+        SPAWN_ISOLATE_USER = 1 << 0, /* used when the caller is not root; root changes the uid */
+        SPAWN_ISOLATE_PID = 1 << 1,  /* the child is its init: only SIGKILL surely ends it */
+        SPAWN_ISOLATE_NET = 1 << 2,
+        SPAWN_ISOLATE_MOUNT = 1 << 3,
+        SPAWN_ISOLATE_IPC = 1 << 4,
+};
+
+struct spawn_request {
+        const char *path;        /* absolute */
+        const char *const *argv; /* NULL-terminated */
+        const char *const *env;  /* NULL-terminated, the whole environment; NULL for none */
+        const struct spawn_fd *fds;
+        size_t n_fds;
+        unsigned isolate; /* of enum spawn_isolate; what the kernel refuses is left out, loudly */
+        uid_t uid;        /* when the caller is root and this is not 0: run as this user */
+        gid_t gid;        /* and with this group only */
+        const struct spawn_limit *limits;
+        size_t n_limits;
+};
+
+struct spawn_child {
+        pid_t pid;
+        int pidfd;                   /* readable when the child has ended */
+        unsigned degraded;           /* the part of isolate (or the uid) that could not be had */
+        char words[SPAWN_WORDS_MAX]; /* the same for the log, or "" */
+};
+
+#define SPAWN_DEGRADED_UID (1U << 16) /* neither an own uid nor an own user namespace */
+
+/*
+ * Starts the program. Standard descriptors that the map does not name are /dev/null; every other
+ * descriptor is closed. The child has default signal dispositions, an empty mask, no_new_privs and
+ * dies when the calling thread does. The caller owns ret_child->pidfd and must reap the child.
+ * Refused namespaces are not an error: the caller must log words when degraded is not 0.
+ * Errors: ERR_USAGE (a map that makes no sense), ERR_NOT_FOUND and others of errno for the exec.
+ */
+int spawn_start(const struct spawn_request *request, struct spawn_child *ret_child,
+                struct err *err) MUST_CHECK;
+
+/*
+ * Waits up to timeout_ms (-1: for ever) for the end and reaps. *ret_status is as of waitpid(2).
+ * ERR_TIMEOUT leaves everything as it is; otherwise the pidfd is closed.
+ */
+int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status,
+               struct err *err) MUST_CHECK;
+
+/* SIGKILL, reap, close. Does nothing for a child that was never started or is reaped. */
+void spawn_kill(struct spawn_child *child);
+
+#endif

@@ -1,0 +1,240 @@
+/*
+ * Everything runs for real in children that lock themselves up.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/sandbox.h"
+#include "lib/test.h"
+
+/* What leaving a process takes, the sanitizers' way included. */
+#define CALLS_FOR_THE_END SANDBOX_ALLOW(exit_group), SANDBOX_ALLOW(write), SANDBOX_ALLOW(close)
+
+static const struct sandbox_call strict_calls[] = {
+    CALLS_FOR_THE_END,
+    SANDBOX_ALLOW_IF(fcntl, 1, ~0ULL, F_GETFD),
+    SANDBOX_ALLOW_IF(mmap, 2, PROT_EXEC, 0),
+};
+
+/* All that the attempts need, so that Landlock and the limits alone stand in the way. */
+static const struct sandbox_call lax_calls[] = {
+    CALLS_FOR_THE_END,    SANDBOX_ALLOW(openat),         SANDBOX_ALLOW(open),
+    SANDBOX_ALLOW(mkdir), SANDBOX_ALLOW(socket),         SANDBOX_ALLOW(bind),
+    SANDBOX_ALLOW(clone), SANDBOX_ALLOW(prctl),          SANDBOX_ALLOW(gettid),
+    SANDBOX_ALLOW(fcntl), SANDBOX_ALLOW(rt_sigprocmask), SANDBOX_ALLOW(set_robust_list),
+};
+
+static const int kept_fds[] = {30};
+
+static const struct sandbox_policy strict = {.calls = strict_calls,
+                                             .n_calls = ARRAY_SIZE(strict_calls),
+                                             .keep = kept_fds,
+                                             .n_keep = 1,
+                                             .n_files = 32};
+static const struct sandbox_policy lax = {
+    .calls = lax_calls, .n_calls = ARRAY_SIZE(lax_calls), .n_files = 32};
+
+static int try_nothing(void)
+{
+        return fcntl(30, F_GETFD) >= 0 && fcntl(31, F_GETFD) < 0 ? 0 : 1;
+}
+
+static int try_open(void)
+{
+        return open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+}
+
+static int try_socket(void)
+{
+        return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int try_execve(void)
+{
+        return execl("/bin/true", "true", (char *)NULL);
+}
+
+static int try_ptrace(void)
+{
+        return (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static int try_fork(void)
+{
+        return (int)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static int try_executable_memory(void)
+{
+        return (int)syscall(SYS_mmap, NULL, 4096, 7 /* all of PROT_ */, 0x22, -1, 0);
+}
+
+static int try_duplicate(void)
+{
+        return fcntl(1, F_DUPFD, 20); /* fcntl is allowed, this use is not */
+}
+
+/* 0 when the attempt is refused with this errno. */
+static int refused(int result, int errnum)
+{
+        return result < 0 && errno == errnum ? 0 : 1;
+}
+
+static int try_open_under_landlock(void)
+{
+        return refused(try_open(), EACCES) | refused(mkdir("/tmp/x-catena", 0700), EACCES);
+}
+
+static int try_fork_under_limits(void)
+{
+        return refused(try_fork(), EAGAIN);
+}
+
+static int try_dumpable(void)
+{
+        return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) + !prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
+/* Exit status, or minus the signal; *ret_degraded comes back through a pipe. */
+static int in_sandbox(const struct sandbox_policy *policy, int (*attempt)(void),
+                      unsigned *ret_degraded)
+{
+        int status = 0;
+        int pipe_fds[2];
+        pid_t pid;
+
+        assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                struct err err = {0};
+                unsigned degraded = ~0U;
+                int out = dup2(pipe_fds[1], 2);
+
+                (void)dup2(0, 30);
+                (void)dup2(0, 31);
+                if (sandbox_enter(policy, &degraded, &err) != 0)
+                        _exit(100);
+                (void)!write(out, &degraded, sizeof(degraded));
+                _exit(attempt());
+        }
+        (void)close(pipe_fds[1]);
+        assert_int_equal(read(pipe_fds[0], ret_degraded, sizeof(*ret_degraded)),
+                         sizeof(*ret_degraded));
+        (void)close(pipe_fds[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void dies_by_any_call_not_listed(void **state)
+{
+        static const struct {
+                const char *name;
+                int (*attempt)(void);
+                int result;
+        } rows[] = {
+            {"nothing", try_nothing, 0},
+            {"open", try_open, -SIGSYS},
+            {"socket", try_socket, -SIGSYS},
+            {"execve", try_execve, -SIGSYS},
+            {"ptrace", try_ptrace, -SIGSYS},
+            {"fork", try_fork, -SIGSYS},
+            {"mmap with PROT_EXEC", try_executable_memory, -SIGSYS},
+            {"fcntl with F_DUPFD", try_duplicate, -SIGSYS},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                unsigned degraded = 0;
+                int result = in_sandbox(&strict, rows[i].attempt, &degraded);
+
+                if ((degraded & SANDBOX_SECCOMP) != 0) {
+                        print_message("[  NOTE    ] no seccomp here\n");
+                        skip();
+                }
+                if (result != rows[i].result)
+                        fail_msg("%s: %d", rows[i].name, result);
+        }
+}
+
+static void landlock_limits_and_dumpable_hold_by_themselves(void **state)
+{
+        unsigned degraded = 0;
+        char words[128];
+
+        (void)state;
+        assert_int_equal(in_sandbox(&lax, try_dumpable, &degraded), 0);
+        print_message("[  NOTE    ] not offered here: %s\n",
+                      sandbox_describe(degraded, words, sizeof(words)));
+        if ((degraded & SANDBOX_LANDLOCK) == 0)
+                assert_int_equal(in_sandbox(&lax, try_open_under_landlock, &degraded), 0);
+        if (geteuid() != 0) /* the limit does not bind root */
+                assert_int_equal(in_sandbox(&lax, try_fork_under_limits, &degraded), 0);
+}
+
+/* A kernel or container without Landlock: its calls fail, the rest still holds and it is said. */
+static int enter_without_landlock(void)
+{
+        static const struct sandbox_call all_but_landlock[] = {
+            CALLS_FOR_THE_END,        SANDBOX_ALLOW(fcntl),     SANDBOX_ALLOW(close_range),
+            SANDBOX_ALLOW(prctl),     SANDBOX_ALLOW(seccomp),   SANDBOX_ALLOW(prlimit64),
+            SANDBOX_ALLOW(brk),       SANDBOX_ALLOW(mmap),      SANDBOX_ALLOW(munmap),
+            SANDBOX_ALLOW(getrandom), SANDBOX_ALLOW(setrlimit), SANDBOX_ALLOW(openat),
+            SANDBOX_ALLOW(mremap),    SANDBOX_ALLOW(madvise),   SANDBOX_ALLOW(futex)};
+        const struct sandbox_policy outer = {.calls = all_but_landlock,
+                                             .n_calls = ARRAY_SIZE(all_but_landlock),
+                                             .n_files = 32,
+                                             .other_errno = EOPNOTSUPP};
+        struct err err = {0};
+        unsigned degraded = 0;
+
+        if (sandbox_enter(&outer, &degraded, &err) != 0)
+                return 1;
+        degraded = 0;
+        if (sandbox_enter(&strict, &degraded, &err) != 0)
+                return 2;
+        return (degraded & SANDBOX_LANDLOCK) != 0 && (degraded & SANDBOX_SECCOMP) == 0 ? 0 : 3;
+}
+
+static void says_what_is_missing(void **state)
+{
+        char words[128];
+        char cut[8];
+        int status = 0;
+        pid_t pid = fork();
+
+        (void)state;
+        if (pid == 0)
+                _exit(enter_without_landlock());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_string_equal(sandbox_describe(0, words, sizeof(words)), "");
+        assert_string_equal(
+            sandbox_describe(SANDBOX_LANDLOCK | SANDBOX_SECCOMP, words, sizeof(words)),
+            "landlock, seccomp");
+        assert_string_equal(sandbox_describe(SANDBOX_LANDLOCK | SANDBOX_SECCOMP, cut, sizeof(cut)),
+                            "landloc");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(dies_by_any_call_not_listed),
+            cmocka_unit_test(landlock_limits_and_dumpable_hold_by_themselves),
+            cmocka_unit_test(says_what_is_missing),
+        };
+        return cmocka_run_group_tests_name("base-sandbox", tests, NULL, NULL);
+}

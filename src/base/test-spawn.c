@@ -1,0 +1,375 @@
+/*
+ * The test starts itself again with a word that says what to look at from inside.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/spawn.h"
+#include "lib/test.h"
+
+#define NOBODY 65534
+
+static char self[PATH_MAX];
+
+static int count_open_fds(void)
+{
+        int n = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                n += fcntl(fd, F_GETFD) >= 0;
+        return n;
+}
+
+/* Descriptors 0 to 2, 7 and 9 and no other; 9 is a pipe's end that was number 7 outside. */
+static int look_at_fds(void)
+{
+        struct stat st;
+
+        if (count_open_fds() != 5 || fcntl(7, F_GETFD) < 0 || fstat(9, &st) < 0)
+                return 1;
+        return S_ISFIFO(st.st_mode) && write(9, "x", 1) == 1 ? 0 : 2;
+}
+
+static int look_at_env(void)
+{
+        extern char **environ;
+
+        return environ[0] != NULL && strcmp(environ[0], "ONLY=this") == 0 && environ[1] == NULL ? 0
+                                                                                                : 1;
+}
+
+static int look_at_signals(void)
+{
+        struct sigaction action;
+        sigset_t mask;
+
+        if (sigaction(SIGPIPE, NULL, &action) < 0 || sigprocmask(SIG_SETMASK, NULL, &mask) < 0)
+                return 1;
+        return action.sa_handler == SIG_DFL && sigismember(&mask, SIGUSR1) == 0 ? 0 : 2;
+}
+
+static int look_at_privileges(void)
+{
+        int death = 0;
+
+        if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+                return 1;
+        return prctl(PR_GET_PDEATHSIG, &death) == 0 && death == SIGKILL ? 0 : 2;
+}
+
+static int look_at_limits(void)
+{
+        struct rlimit limit;
+
+        return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max == 17 ? 0 : 1;
+}
+
+static int look_at_pid(void)
+{
+        return getpid() == 1 ? 0 : 1;
+}
+
+static int look_at_user(void)
+{
+        return getuid() == NOBODY && geteuid() == NOBODY && getgroups(0, NULL) <= 1 && setuid(0) < 0
+                   ? 0
+                   : 1;
+}
+
+static int sleep_for_ever(void)
+{
+        while (pause() < 0 && errno == EINTR)
+                continue;
+        return 1;
+}
+
+static const struct {
+        const char *word;
+        int (*look)(void);
+} looks[] = {
+    {"fds", look_at_fds},         {"env", look_at_env},
+    {"signals", look_at_signals}, {"privileges", look_at_privileges},
+    {"limits", look_at_limits},   {"pid", look_at_pid},
+    {"user", look_at_user},       {"sleep", sleep_for_ever},
+};
+
+static int be_child(const char *word)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(looks); i++)
+                if (strcmp(looks[i].word, word) == 0)
+                        return looks[i].look();
+        return 99;
+}
+
+static struct spawn_request request_for(const char *const *argv)
+{
+        return (struct spawn_request){.path = self, .argv = argv};
+}
+
+static int run(const struct spawn_request *request, unsigned *ret_degraded)
+{
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        int status = -1;
+
+        assert_ok(spawn_start(request, &child, &err), &err);
+        assert_true((child.degraded == 0) == (child.words[0] == '\0'));
+        if (child.degraded != 0)
+                print_message("[  NOTE    ] %s\n", child.words);
+        if (ret_degraded != NULL)
+                *ret_degraded = child.degraded;
+        assert_ok(spawn_wait(&child, 20000, &status, &err), &err);
+        assert_int_equal(child.pidfd, -1);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void maps_descriptors_exactly(void **state)
+{
+        const char *argv[] = {self, "fds", NULL};
+        struct spawn_request request = request_for(argv);
+        int pipe_fds[2];
+        char got = 0;
+
+        (void)state;
+        assert_int_equal(pipe2(pipe_fds, 0), 0); /* not close-on-exec: must not leak all the same */
+        assert_int_equal(dup2(pipe_fds[1], 7), 7);
+        assert_int_equal(dup2(0, 9), 9);
+        /* The two change places. */
+        request.fds = (struct spawn_fd[]){{7, 9}, {9, 7}};
+        request.n_fds = 2;
+        assert_int_equal(run(&request, NULL), 0);
+        (void)close(7);
+        (void)close(9);
+        (void)close(pipe_fds[1]);
+        assert_int_equal(read(pipe_fds[0], &got, 1), 1);
+        assert_int_equal(read(pipe_fds[0], &got, 1), 0);
+        (void)close(pipe_fds[0]);
+}
+
+static void refuses_maps_that_make_no_sense(void **state)
+{
+        static const struct spawn_fd rows[][2] = {{{0, 5}, {1, 5}},
+                                                  {{0, 5}, {-1, 6}},
+                                                  {{0, 5}, {0, -1}},
+                                                  {{0, 5}, {0, SPAWN_TARGET_MAX}}};
+        const char *argv[] = {self, "fds", NULL};
+        struct spawn_request request = request_for(argv);
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct spawn_child child = {.pid = 77};
+                struct err err = {0};
+
+                request.fds = rows[i];
+                request.n_fds = 2;
+                assert_int_equal(spawn_start(&request, &child, &err), ERR_USAGE);
+                assert_int_equal(child.pid, 77);
+        }
+        request.path = "true";
+        request.n_fds = 0;
+        assert_int_equal(spawn_start(&request, &(struct spawn_child){0}, &(struct err){0}),
+                         ERR_USAGE);
+}
+
+static void gives_a_clean_start(void **state)
+{
+        static const char *const words[] = {"env", "signals", "privileges", "limits"};
+        static const char *const env[] = {"ONLY=this", NULL};
+        static const struct spawn_limit limits[] = {{RLIMIT_NOFILE, 17}};
+        struct sigaction ignore = {.sa_handler = SIG_IGN};
+        sigset_t usr1;
+
+        (void)state;
+        sigemptyset(&usr1);
+        sigaddset(&usr1, SIGUSR1);
+        (void)sigprocmask(SIG_BLOCK, &usr1, NULL);
+        (void)sigaction(SIGPIPE, &ignore, NULL);
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                const char *argv[] = {self, words[i], NULL};
+                struct spawn_request request = request_for(argv);
+
+                request.env = env;
+                request.limits = limits;
+                request.n_limits = ARRAY_SIZE(limits);
+                if (run(&request, NULL) != 0)
+                        fail_msg("%s is not as it should be in the child", words[i]);
+        }
+}
+
+static void names_what_could_not_be_executed(void **state)
+{
+        const char *argv[] = {"x", NULL};
+        struct spawn_request request = {.path = "/nonexistent/program", .argv = argv};
+        struct spawn_child child = {.pid = 77};
+        struct err err = {0};
+
+        (void)state;
+        assert_int_equal(spawn_start(&request, &child, &err), ERR_NOT_FOUND);
+        assert_non_null(strstr(err.text, "/nonexistent/program: execute"));
+        assert_int_equal(child.pid, 77);
+        request.path = "/etc/passwd";
+        assert_int_equal(spawn_start(&request, &child, &err), ERR_NOT_PERMITTED);
+}
+
+static void isolates_as_far_as_the_kernel_allows(void **state)
+{
+        const char *argv[] = {self, "pid", NULL};
+        struct spawn_request request = request_for(argv);
+        unsigned degraded = 0;
+        int rc;
+
+        (void)state;
+        request.isolate =
+            SPAWN_ISOLATE_PID | SPAWN_ISOLATE_NET | SPAWN_ISOLATE_MOUNT | SPAWN_ISOLATE_IPC;
+        rc = run(&request, &degraded);
+        assert_int_equal(rc, (degraded & SPAWN_ISOLATE_PID) != 0 ? 1 : 0);
+}
+
+static void root_gives_the_child_its_own_user(void **state)
+{
+        const char *argv[] = {self, "user", NULL};
+        struct spawn_request request = request_for(argv);
+        unsigned degraded = 0;
+
+        (void)state;
+        if (geteuid() != 0) {
+                print_message("[  NOTE    ] not root: own uid not tried\n");
+                skip();
+        }
+        request.path = "/proc/self/exe"; /* works even where the build directory is private */
+        request.uid = NOBODY;
+        request.gid = NOBODY;
+        request.isolate = SPAWN_ISOLATE_USER;
+        assert_int_equal(run(&request, &degraded), 0);
+        assert_int_equal(degraded, 0);
+        request.uid = 0;
+        assert_int_equal(run(&request, &degraded), 1);
+        assert_int_equal(degraded, SPAWN_DEGRADED_UID);
+}
+
+/* In a child without privileges: 0 isolated, 3 degraded and said so, else a failure. */
+static int spawn_without_root(void)
+{
+        const char *argv[] = {self, "pid", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        int status = -1;
+
+        if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+            setresuid(NOBODY, NOBODY, NOBODY) < 0)
+                return 10;
+        request.path = "/proc/self/exe";
+        request.isolate = SPAWN_ISOLATE_USER | SPAWN_ISOLATE_PID | SPAWN_ISOLATE_NET |
+                          SPAWN_ISOLATE_MOUNT | SPAWN_ISOLATE_IPC;
+        if (spawn_start(&request, &child, &err) != 0) {
+                (void)fprintf(stderr, "%s\n", err.text);
+                return 11;
+        }
+        if (spawn_wait(&child, 20000, &status, &err) != 0)
+                return 12;
+        if (child.degraded != 0)
+                return strstr(child.words, "namespace") != NULL ? 3 : 13;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 14;
+}
+
+static void without_root_a_user_namespace_does(void **state)
+{
+        int status = -1;
+        pid_t pid;
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        pid = fork();
+        if (pid == 0)
+                _exit(spawn_without_root());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 3)
+                print_message("[  NOTE    ] no user namespaces here; the child said so\n");
+        else
+                assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void waits_no_longer_than_told_and_kills(void **state)
+{
+        const char *argv[] = {self, "sleep", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        pid_t pid;
+        int status = 55;
+
+        (void)state;
+        request.isolate = SPAWN_ISOLATE_PID;
+        assert_ok(spawn_start(&request, &child, &err), &err);
+        assert_int_equal(spawn_wait(&child, 20, &status, &err), ERR_TIMEOUT);
+        assert_int_equal(status, 55);
+        pid = child.pid;
+        spawn_kill(&child);
+        assert_int_equal(child.pidfd, -1);
+        assert_int_equal(kill(pid, 0), -1);
+        spawn_kill(&child);
+}
+
+/* The starter is killed; its child, which nobody waits for, must go too. */
+static void dies_with_its_starter(void **state)
+{
+        const char *argv[] = {self, "sleep", NULL};
+        struct spawn_request request = request_for(argv);
+        int pair[2];
+        char byte = 0;
+        pid_t starter;
+
+        (void)state;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        starter = fork();
+        if (starter == 0) {
+                struct spawn_child child = {.pidfd = -1};
+                struct err err = {0};
+
+                request.fds = (struct spawn_fd[]){{pair[1], 3}};
+                request.n_fds = 1;
+                if (spawn_start(&request, &child, &err) != 0 || write(pair[1], "s", 1) != 1)
+                        _exit(1);
+                (void)sleep_for_ever();
+        }
+        (void)close(pair[1]);
+        assert_int_equal(read(pair[0], &byte, 1), 1);
+        assert_int_equal(kill(starter, SIGKILL), 0);
+        assert_int_equal(waitpid(starter, NULL, 0), starter);
+        assert_int_equal(read(pair[0], &byte, 1), 0); /* hangs if the child lives on */
+        (void)close(pair[0]);
+}
+
+int main(int argc, char **argv)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(maps_descriptors_exactly),
+            cmocka_unit_test(refuses_maps_that_make_no_sense),
+            cmocka_unit_test(gives_a_clean_start),
+            cmocka_unit_test(names_what_could_not_be_executed),
+            cmocka_unit_test(isolates_as_far_as_the_kernel_allows),
+            cmocka_unit_test(root_gives_the_child_its_own_user),
+            cmocka_unit_test(without_root_a_user_namespace_does),
+            cmocka_unit_test(waits_no_longer_than_told_and_kills),
+            cmocka_unit_test(dies_with_its_starter),
+        };
+        if (argc > 1)
+                return be_child(argv[1]);
+        if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+                return 1;
+        return cmocka_run_group_tests_name("base-spawn", tests, NULL, NULL);
+}
