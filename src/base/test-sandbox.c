@@ -21,7 +21,9 @@
 #include "lib/test.h"
 
 /* What leaving a process takes, the sanitizers' way included. */
-#define CALLS_FOR_THE_END SANDBOX_ALLOW(exit_group), SANDBOX_ALLOW(write), SANDBOX_ALLOW(close)
+#define CALLS_FOR_THE_END                                                                          \
+        SANDBOX_ALLOW(exit_group), SANDBOX_ALLOW(write), SANDBOX_ALLOW(close),                     \
+            SANDBOX_ALLOW(sigaltstack)
 
 static const struct sandbox_call strict_calls[] = {
     CALLS_FOR_THE_END,
