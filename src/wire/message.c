@@ -52,30 +52,62 @@ static int get_integer(struct reader *r, void *to, enum wire_kind kind)
         }
 }
 
-/* UTF-8 by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF, no controls. */
+/*
+ * The length of the clean character at the start, 0 if there is none: UTF-8 by RFC 3629, no
+ * overlong forms, no surrogates, nothing above U+10FFFF, no control characters.
+ */
+static size_t clean_character(const uint8_t *p, size_t left)
+{
+        static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+        uint8_t c = p[0];
+        size_t more = c < 0x80 ? 0 : c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+        uint32_t point = more == 0 ? c : c & (0x3fU >> more);
+
+        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || more >= left)
+                return 0;
+        for (size_t k = 1; k <= more; k++) {
+                if ((p[k] & 0xc0) != 0x80)
+                        return 0;
+                point = point << 6 | (p[k] & 0x3f);
+        }
+        if (point < 0x20 || (point >= 0x7f && point < 0xa0) || point < least[more] ||
+            point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+                return 0;
+        return more + 1;
+}
+
 static bool text_is_clean(struct bytes text)
 {
         size_t i = 0;
 
         while (i < text.len) {
-                uint8_t c = text.data[i];
-                size_t more = c < 0x80 ? 0 : c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-                uint32_t point = more == 0 ? c : c & (0x3fU >> more);
-                static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+                size_t n = clean_character(text.data + i, text.len - i);
 
-                if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || more >= text.len - i)
+                if (n == 0)
                         return false;
-                for (size_t k = 1; k <= more; k++) {
-                        if ((text.data[i + k] & 0xc0) != 0x80)
-                                return false;
-                        point = point << 6 | (text.data[i + k] & 0x3f);
-                }
-                if (point < 0x20 || (point >= 0x7f && point < 0xa0) || point < least[more] ||
-                    point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-                        return false;
-                i += more + 1;
+                i += n;
         }
         return true;
+}
+
+struct bytes wire_text_fit(char *text, size_t max)
+{
+        size_t len = strlen(text);
+        size_t i = 0;
+
+        while (i < len) {
+                size_t n = clean_character((const uint8_t *)text + i, len - i);
+
+                if (n == 0) {
+                        text[i] = '?';
+                        n = 1;
+                }
+                if (i + n > max)
+                        break;
+                i += n;
+        }
+        text[i] = '\0';
+        return (struct bytes){.data = (const uint8_t *)text, .len = i};
 }
 
 static int encode_field(const struct wire_field *field, const void *at, struct writer *w)

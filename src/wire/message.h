@@ -74,8 +74,16 @@ int wire_encode(const struct wire_message *message, const void *from, struct wri
 int wire_decode(const struct wire_message *message, struct bytes payload, void *ret_message,
                 size_t ret_size, struct err *err) MUST_CHECK;
 
-/* A text field as a view, and back as a NUL-terminated copy of at most size - 1 bytes. */
+/* NUL-terminated text as a field; it has to be clean. */
 struct bytes wire_text(const char *text);
+
+/*
+ * Words of ours, which may quote anybody's, made fit for a text field: cut to max bytes between
+ * characters, and whatever is not clean UTF-8 becomes '?'. Works in place.
+ */
+struct bytes wire_text_fit(char *text, size_t max);
+
+/* A text field as a NUL-terminated copy of at most size - 1 bytes. */
 const char *wire_text_copy(struct bytes text, char *ret_text, size_t size);
 
 #endif

@@ -87,6 +87,18 @@ static void refuses_text_that_is_not_clean(void **state)
         }
 }
 
+static void makes_words_fit(void **state)
+{
+        char words[] = "caf\xc3\xa9\n\xff.";
+        char cut[] = "caf\xc3\xa9";
+
+        (void)state;
+        assert_int_equal(wire_text_fit(words, 100).len, 8);
+        assert_string_equal(words, "caf\xc3\xa9??.");
+        assert_int_equal(wire_text_fit(cut, 4).len, 3);
+        assert_string_equal(cut, "caf");
+}
+
 static void refuses_fields_over_their_maximum(void **state)
 {
         static uint8_t large[ENGINE_COMMAND_MAX + 1];
@@ -131,6 +143,7 @@ int main(void)
             cmocka_unit_test(comes_back_as_it_went),
             cmocka_unit_test(refuses_every_cut_and_every_surplus),
             cmocka_unit_test(refuses_text_that_is_not_clean),
+            cmocka_unit_test(makes_words_fit),
             cmocka_unit_test(refuses_fields_over_their_maximum),
             cmocka_unit_test(tables_are_consistent),
         };
