@@ -98,6 +98,23 @@ int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digest *diges
         return tpm_result(tpm, rc, err, "extend a PCR");
 }
 
+int tpm_pcr_event(struct tpm *tpm, unsigned pcr, const void *data, size_t len, struct err *err)
+{
+        TPML_DIGEST_VALUES AUTO_ESYS *digests = NULL;
+        TPM2B_EVENT event = {.size = (UINT16)len};
+        TSS2_RC rc;
+
+        if (pcr >= TPM_PCR_COUNT)
+                return err_set(err, ERR_USAGE, "there is no PCR %u", pcr);
+        if (len > TPM_EVENT_MAX || len > sizeof(event.buffer))
+                return err_set(err, ERR_LIMIT, "an event has at most %d bytes", TPM_EVENT_MAX);
+        if (len > 0)
+                memcpy(event.buffer, data, len);
+        rc = Esys_PCR_Event(tpm->esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                            ESYS_TR_NONE, &event, &digests);
+        return tpm_result(tpm, rc, err, "extend a PCR with an event");
+}
+
 /* Puts what one TPM2_PCR_Read gave into values; returns the PCRs that came. */
 static uint32_t take_values(const TPML_PCR_SELECTION *got, const TPML_DIGEST *digests,
                             struct tpm_pcr_values *values)

@@ -46,6 +46,15 @@ int tpm_pcr_banks(struct tpm *tpm, uint16_t ret_algs[TPM_PCR_BANKS_MAX], size_t 
 int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digest *digests, size_t n,
                    struct err *err) MUST_CHECK;
 
+#define TPM_EVENT_MAX 1024 /* bytes that TPM2_PCR_Event takes */
+
+/*
+ * Extends one PCR in every bank that is on with the hash of data, computed by the TPM itself
+ * (TPM2_PCR_Event). At most TPM_EVENT_MAX bytes, else ERR_LIMIT.
+ */
+int tpm_pcr_event(struct tpm *tpm, unsigned pcr, const void *data, size_t len,
+                  struct err *err) MUST_CHECK;
+
 /*
  * Reads the PCRs of the selection; all at one moment (the TPM's update counter stays the same),
  * else ERR_CONFLICT after a few tries. ERR_NOT_FOUND if the bank is off.

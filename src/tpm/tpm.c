@@ -33,25 +33,20 @@ static TSS2_RC plain_rc(TSS2_RC rc)
         return rc;
 }
 
-static int result_of_tcti(struct tpm *tpm, TSS2_RC rc, struct err *err, const char *what)
+int tpm_result(struct tpm *tpm, TSS2_RC rc, struct err *err, const char *what)
 {
+        TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
         const struct err *cause = tpm->is_fd ? tcti_fd_error(tpm->tcti) : NULL;
 
+        if (rc == TSS2_RC_SUCCESS)
+                return 0;
+        /* Our channel knows more than a code; once it broke, ESYS only says "bad sequence". */
         if (cause != NULL && cause->code != 0) {
                 *err = *cause;
                 return err_wrap(err, "%s", what);
         }
-        return err_set(err, ERR_IO, "%s: %s", what, Tss2_RC_Decode(rc));
-}
-
-int tpm_result(struct tpm *tpm, TSS2_RC rc, struct err *err, const char *what)
-{
-        TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
-
-        if (rc == TSS2_RC_SUCCESS)
-                return 0;
         if (layer == TSS2_TCTI_RC_LAYER)
-                return result_of_tcti(tpm, rc, err, what);
+                return err_set(err, ERR_IO, "%s: %s", what, Tss2_RC_Decode(rc));
         /* A kernel's or tabrmd's resource manager passes the TPM's codes on in its own layer. */
         if (layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER) {
                 for (size_t i = 0; i < ARRAY_SIZE(known_results); i++) {
