@@ -27,6 +27,7 @@ int fd_write_all(int fd, const void *data, size_t n, struct err *err) MUST_CHECK
 /* Reads exactly n bytes; a clean end before the first byte is ERR_UNREACHABLE, later ERR_IO. */
 int fd_read_exact(int fd, void *data, size_t n, struct err *err) MUST_CHECK;
 
+/* Makes reads and writes of a descriptor return EAGAIN instead of waiting. */
 int fd_set_nonblocking(int fd, struct err *err) MUST_CHECK;
 
 /* A connected pair of unix sockets of this type (SOCK_STREAM, SOCK_SEQPACKET), close-on-exec. */

@@ -26,6 +26,7 @@ struct log_fields {
 /* Name printed before each line and the least important level that is printed. */
 void log_init(const char *program, enum log_level max_level);
 
+/* One line; fields may be NULL. Control characters in it become '?'. */
 void log_write(enum log_level level, const struct log_fields *fields, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 

@@ -25,6 +25,7 @@ struct reader {
         size_t base; /* offset of data[0] in the outermost input, for messages */
 };
 
+/* Over memory that the caller keeps while the reader is used. */
 struct reader reader_from(const void *data, size_t size);
 struct reader reader_from_bytes(struct bytes bytes);
 
@@ -56,6 +57,7 @@ int reader_get_child(struct reader *r, size_t n, struct reader *ret) MUST_CHECK;
 /* A be16 length of at most max, then that many bytes (TPM2B, TPM 2.0 Part 2, 10.4). */
 int reader_get_tpm2b(struct reader *r, size_t max, struct bytes *ret) MUST_CHECK;
 
+/* Passes over n bytes; ERR_MALFORMED if fewer are left. */
 int reader_skip(struct reader *r, size_t n) MUST_CHECK;
 
 /* 0 if everything was read, otherwise ERR_MALFORMED. */

@@ -5,6 +5,7 @@
 
 static void fail(const struct sm *sm, unsigned to, const char *why)
 {
+        /* allow fprintf: the last words before abort() */
         (void)fprintf(stderr, "bug: %s: move from %s to %u: %s\n", sm->machine, sm_name(sm), to,
                       why);
         abort();

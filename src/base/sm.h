@@ -26,6 +26,10 @@ struct sm {
         bool (*invariant)(const struct sm *sm);
 };
 
+/*
+ * sm_move() ends the program where the table does not allow the move or the invariant does not
+ * hold after it: that is a mistake of our own code. Ask sm_can_move() where a peer decides.
+ */
 void sm_init(struct sm *sm, const char *machine, const struct sm_state *states, unsigned n_states,
              unsigned initial, bool (*invariant)(const struct sm *sm));
 bool sm_can_move(const struct sm *sm, unsigned to);

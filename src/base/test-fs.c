@@ -27,7 +27,7 @@ static void writes_reads_and_replaces(void **state)
         free(data);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
-        (void)strcat(path, ".new");
+        assert_ok(fs_join(path, sizeof(path), test_dir(), "a.new", &err), &err);
         assert_int_not_equal(access(path, F_OK), 0);
 }
 

@@ -55,6 +55,7 @@ void writer_patch_be32(struct writer *w, size_t offset, uint32_t v);
 /* 0, or ERR_LIMIT if anything did not fit. */
 int writer_check(const struct writer *w) MUST_CHECK;
 
+/* What was put so far, as a view that the next put ends. */
 struct bytes writer_bytes(const struct writer *w);
 
 /* Gives the grown memory away; the writer is empty afterwards. Free it with free(). */
