@@ -1,0 +1,56 @@
+# A thin front: meson and ninja do the work. "make" builds into build/, where everything runs
+# uninstalled; "make demo" shows what Catena does; "make check" runs every check.
+BUILD    := build
+LIST     := packaging/debian-12.txt
+LISTS    := $(LIST) packaging/debian-12-check.txt
+NAME     ?=
+SECONDS  ?= 60
+DEMO     ?=
+
+.PHONY: all demo check deps bench fuzz soak install docs format clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@packaging/deps check $(LIST)
+	meson setup $(BUILD)
+
+# Everything that a fresh Debian 12 lacks; the others below call it where they must.
+deps:
+	@packaging/deps install $(LISTS)
+
+demo:
+	@packaging/deps install $(LIST)
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/catena demo $(DEMO)
+
+check:
+	@packaging/deps install $(LISTS)
+	@tests/lib/check $(STEPS)
+
+bench: all
+	@tests/lib/bench $(BUILD)/catena $(NAME)
+
+# make fuzz NAME=evlog-tcglog SECONDS=60; without a NAME every target, one after another.
+fuzz:
+	@tests/lib/fuzz --seconds $(SECONDS) $(NAME)
+
+# Ten minutes for every fuzz target, two at a time, and the long tests.
+soak:
+	@packaging/deps install $(LISTS)
+	@tests/lib/fuzz --seconds 600 --jobs 2 $(NAME)
+	@$(MAKE) --no-print-directory all
+	@meson test -C $(BUILD) --suite soak --no-suite unit --timeout-multiplier 0 --print-errorlogs
+
+install: all
+	@meson install -C $(BUILD)
+
+docs: all
+	@tests/lib/docs $(BUILD)/catena .
+
+format:
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean:
+	rm -rf build build-check build-fuzz
