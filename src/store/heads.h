@@ -1,0 +1,48 @@
+/*
+ * The heads record: one MAC over the generation and over all rows of the store, kept up to date
+ * with two HMACs a change. The rows form a keyed multiset hash, the XOR of an HMAC of each
+ * (MSet-XOR-Hash: D. Clarke et al., "Incremental Multiset Hash Functions", 2003). The XOR itself
+ * never leaves the process, so rows of different times cannot be combined to give it.
+ */
+#ifndef STORE_HEADS_H
+#define STORE_HEADS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/reader.h"
+#include "base/secret.h"
+#include "store/store.h"
+
+#define HEADS_LEN     32
+#define HEADS_KINDS   8 /* kinds of state that a row has room for; part of the format */
+#define HEADS_TAG_LEN 16
+
+/* What an instance's row says about its latest save of one kind. */
+struct head {
+        uint64_t sequence;          /* 0: never saved */
+        uint8_t tag[HEADS_TAG_LEN]; /* the last bytes of the sealed state */
+};
+
+struct heads {
+        uint8_t sum[HEADS_LEN];
+        uint64_t rows;
+};
+
+/* Adds or removes a record's or an instance's row. */
+int heads_add_record(struct heads *heads, const struct secret *key, const char *name,
+                     struct bytes value, struct err *err) MUST_CHECK;
+int heads_remove_record(struct heads *heads, const struct secret *key, const char *name,
+                        struct bytes value, struct err *err) MUST_CHECK;
+int heads_add_instance(struct heads *heads, const struct secret *key,
+                       const struct store_instance *instance, const struct head *head,
+                       struct err *err) MUST_CHECK;
+int heads_remove_instance(struct heads *heads, const struct secret *key,
+                          const struct store_instance *instance, const struct head *head,
+                          struct err *err) MUST_CHECK;
+
+/* The MAC that is stored with this generation. */
+int heads_mac(const struct heads *heads, const struct secret *key, uint64_t generation,
+              uint8_t ret_mac[HEADS_LEN], struct err *err) MUST_CHECK;
+
+#endif

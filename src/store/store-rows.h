@@ -1,0 +1,57 @@
+/*
+ * What the parts of the store share: its handle, and instances as rows.
+ */
+#ifndef STORE_STORE_ROWS_H
+#define STORE_STORE_ROWS_H
+
+#include "store/db.h"
+#include "store/heads.h"
+#include "store/sealed.h"
+#include "store/store.h"
+
+struct store {
+        struct db *db;
+        struct sealer *sealer;   /* NULL until unlocked */
+        struct secret *head_key; /* NULL until unlocked */
+        uint64_t generation;
+        struct heads committed;
+        struct heads working; /* with the changes since store_begin() */
+        bool deleted;         /* something was, since store_begin() */
+        bool scrub;           /* something was, since the last checkpoint */
+};
+
+/* An instance with what its row says about its saves, [kind - 1]. */
+struct row {
+        struct store_instance instance;
+        struct head head[HEADS_KINDS];
+};
+
+/* ERR_FAILED unless the store is unlocked and in a transaction. */
+int store_check_change(const struct store *store, struct err *err) MUST_CHECK;
+
+int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row,
+            struct err *err) MUST_CHECK;
+int row_query(struct store *store, const struct db_call *call, bool *ret_found, struct row *ret_row,
+              struct err *err) MUST_CHECK;
+
+/*
+ * Replaces a row (old NULL: inserts it; new NULL: removes it) together with more calls, and
+ * keeps the heads in step. At most ROW_CALLS_MAX more calls.
+ */
+#define ROW_CALLS_MAX (HEADS_KINDS + 1)
+int row_change(struct store *store, const struct row *old, const struct row *new,
+               const struct db_call *more, size_t n_more, struct err *err) MUST_CHECK;
+
+static inline struct db_value db_number(uint64_t number)
+{
+        return (struct db_value){.type = DB_NUMBER, .number = number};
+}
+
+static inline struct db_value db_bytes(const void *data, size_t len)
+{
+        return (struct db_value){.type = DB_BYTES, .bytes = {data, len}};
+}
+
+struct db_value db_text(const char *text);
+
+#endif
