@@ -12,27 +12,33 @@
 static const TPML_PCR_SELECTION no_pcrs = {.count = 0};
 static const TPM2B_DATA no_data = {.size = 0};
 
-/* Takes over the loaded object: a struct tpm_key, or the object is flushed. */
-static int wrap_loaded(struct loaded *loaded, const TPM2B_PUBLIC *public, struct tpm_key **ret_key,
-                       struct err *err)
+static int take_name(const struct loaded *loaded, struct tpm_blob *ret_name, struct err *err)
+{
+        TPM2B_NAME AUTO_ESYS *name = NULL;
+        TSS2_RC rc = Esys_TR_GetName(loaded->tpm->esys, loaded->handle, &name);
+
+        if (tpm_result(loaded->tpm, rc, err, "take the key's name") != 0)
+                return err->code;
+        return marshal_bytes(name->name, name->size, ret_name, err);
+}
+
+/* Takes over the loaded object. NULL after an error, and then it is still the caller's. */
+static struct tpm_key *wrap_loaded(struct loaded *loaded, const TPM2B_PUBLIC *public,
+                                   struct err *err)
 {
         struct tpm_key AUTO_FREE *key = calloc(1, sizeof(*key));
-        TPM2B_NAME AUTO_ESYS *name = NULL;
-        TSS2_RC rc;
 
-        if (key == NULL)
-                return err_set(err, ERR_NO_MEMORY, "no memory for a key");
-        if (marshal_public(public, &key->public, err) != 0)
-                return err->code;
-        rc = Esys_TR_GetName(loaded->tpm->esys, loaded->handle, &name);
-        if (tpm_result(loaded->tpm, rc, err, "take the key's name") != 0 ||
-            marshal_bytes(name->name, name->size, &key->name, err) != 0)
-                return err->code;
+        if (key == NULL) {
+                (void)err_set(err, ERR_NO_MEMORY, "no memory for a key");
+                return NULL;
+        }
+        if (marshal_public(public, &key->public, err) != 0 ||
+            take_name(loaded, &key->name, err) != 0)
+                return NULL;
         key->tpm = loaded->tpm;
         key->handle = loaded->handle;
         loaded->handle = ESYS_TR_NONE;
-        *ret_key = TAKE(key);
-        return 0;
+        return TAKE(key);
 }
 
 static int create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *template,
@@ -45,6 +51,7 @@ static int create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC
         TPM2B_CREATION_DATA AUTO_ESYS *data = NULL;
         TPM2B_DIGEST AUTO_ESYS *hash = NULL;
         TPMT_TK_CREATION AUTO_ESYS *ticket = NULL;
+        struct tpm_key *key;
         ESYS_TR handle;
         TSS2_RC rc;
 
@@ -56,7 +63,11 @@ static int create_primary(struct tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC
         if (tpm_result(tpm, rc, err, "create a primary key") != 0)
                 return err->code;
         loaded.handle = handle;
-        return wrap_loaded(&loaded, public, ret_key, err);
+        key = wrap_loaded(&loaded, public, err);
+        if (key == NULL)
+                return err->code;
+        *ret_key = key;
+        return 0;
 }
 
 int tpm_key_create_ek(struct tpm *tpm, enum tpm_ek_kind kind, struct tpm_key **ret_ek,
@@ -152,7 +163,8 @@ int tpm_key_load(const struct tpm_key *parent, const struct tpm_key_blobs *blobs
         if (tpm_result(tpm, rc, err, "load a key") != 0)
                 return err->code;
         loaded.handle = handle;
-        if (wrap_loaded(&loaded, &public, &key, err) != 0 || set_auth(key, auth, err) != 0)
+        key = wrap_loaded(&loaded, &public, err);
+        if (key == NULL || set_auth(key, auth, err) != 0)
                 return err->code;
         *ret_key = TAKE(key);
         return 0;

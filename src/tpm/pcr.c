@@ -180,7 +180,7 @@ int tpm_pcr_read(struct tpm *tpm, const struct tpm_pcr_selection *selection,
         if (selection->mask == 0 || selection->mask >= TPM_PCR(TPM_PCR_COUNT))
                 return err_set(err, ERR_USAGE, "illegal PCR selection 0x%x", selection->mask);
         for (unsigned i = 0; i < READ_TRIES; i++) {
-                bool same;
+                bool same = false;
 
                 if (read_once(tpm, selection, &values, &same, err) != 0)
                         return err->code;

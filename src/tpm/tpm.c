@@ -7,6 +7,10 @@
 #include "tpm/esys.h"
 #include "tpm/tcti-fd.h"
 
+/* TPM 2.0 Part 2, 7.4; tss2's own macros shift into the sign bit. */
+#define FIRST_SESSION   UINT32_C(0x02000000)
+#define FIRST_TRANSIENT UINT32_C(0x80000000)
+
 /* Return codes that get words and a code of their own; all others are ERR_TPM as decoded. */
 static const struct {
         TSS2_RC rc;
@@ -92,25 +96,26 @@ void tpm_close(struct tpm *tpm)
         free(tpm);
 }
 
-static int new_tpm(struct tpm **ret_tpm, struct err *err)
+static struct tpm *new_tpm(struct err *err)
 {
         struct tpm *tpm = calloc(1, sizeof(*tpm));
 
-        if (tpm == NULL)
-                return err_set(err, ERR_NO_MEMORY, "no memory for a TPM");
+        if (tpm == NULL) {
+                (void)err_set(err, ERR_NO_MEMORY, "no memory for a TPM");
+                return NULL;
+        }
         tpm->salt = ESYS_TR_NONE;
         /* tpm2-tss writes every refusal to stderr; libraries are silent here unless asked. */
         (void)setenv("TSS2_LOG", "all+none", 0);
-        *ret_tpm = tpm;
-        return 0;
+        return tpm;
 }
 
 int tpm_open(const char *tcti, struct tpm **ret_tpm, struct err *err)
 {
-        struct tpm AUTO_TPM *tpm = NULL;
+        struct tpm AUTO_TPM *tpm = new_tpm(err);
         TSS2_RC rc;
 
-        if (new_tpm(&tpm, err) != 0)
+        if (tpm == NULL)
                 return err->code;
         rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
         if (rc != TSS2_RC_SUCCESS)
@@ -124,9 +129,9 @@ int tpm_open(const char *tcti, struct tpm **ret_tpm, struct err *err)
 
 int tpm_open_fd(const struct tpm_fd_options *options, struct tpm **ret_tpm, struct err *err)
 {
-        struct tpm AUTO_TPM *tpm = NULL;
+        struct tpm AUTO_TPM *tpm = new_tpm(err);
 
-        if (new_tpm(&tpm, err) != 0)
+        if (tpm == NULL)
                 return err->code;
         tpm->is_fd = true;
         if (tcti_fd_new(options, &tpm->tcti, err) != 0)
@@ -176,8 +181,8 @@ int tpm_count_loaded(struct tpm *tpm, unsigned *ret_n, struct err *err)
 {
         unsigned n = 0;
 
-        if (count_range(tpm, TPM2_TRANSIENT_FIRST, &n, err) != 0 ||
-            count_range(tpm, TPM2_LOADED_SESSION_FIRST, &n, err) != 0)
+        if (count_range(tpm, FIRST_TRANSIENT, &n, err) != 0 ||
+            count_range(tpm, FIRST_SESSION, &n, err) != 0)
                 return err->code;
         *ret_n = n;
         return 0;
