@@ -28,9 +28,6 @@ static const char *const modules[] = {
 static const char *const default_programs[] = {"/usr/bin/true", "/usr/bin/uname", "/usr/bin/nproc",
                                                "/usr/bin/date", NULL};
 
-/* tpm2-tss opens its transport to /dev/tpmrm0 by name. */
-static const char *const default_plugins[] = {"libtss2-tcti-device.so.0", NULL};
-
 /* Where Debian's loader looks without a cache; where both are one directory the first wins. */
 static const char *const library_dirs[] = {"/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu",
                                            "/usr/lib", "/lib"};
@@ -161,18 +158,6 @@ static int add_program(struct guest *guest, const char *target, const char *sour
         return rc == 0 ? add_closure(closure, err) : rc;
 }
 
-static int add_plugin(struct guest *guest, const char *name, struct err *err)
-{
-        AUTO_FREE struct closure *closure = calloc(1, sizeof(*closure));
-        int rc;
-
-        if (closure == NULL)
-                return err_set(err, ERR_NO_MEMORY, "%s", name);
-        closure->guest = guest;
-        rc = add_library(closure, name, "the agent", err);
-        return rc == 0 ? add_closure(closure, err) : rc;
-}
-
 static int add_list(struct guest *guest, const char *path, const struct writer *list,
                     struct err *err)
 {
@@ -235,13 +220,10 @@ static int add_programs(struct guest *guest, const char *const *programs, struct
 int guest_collect(const struct guest_request *request, struct guest *guest, struct err *err)
 {
         const char *const *programs = request->programs;
-        const char *const *plugins = request->plugins;
         int rc = 0;
 
         if (programs == NULL)
                 programs = default_programs;
-        if (plugins == NULL)
-                plugins = default_plugins;
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(empty_dirs); i++)
                 rc = fileset_add_dir(&guest->files, empty_dirs[i], err);
         if (rc == 0)
@@ -250,7 +232,5 @@ int guest_collect(const struct guest_request *request, struct guest *guest, stru
                 rc = add_modules(guest, request->modules_dir, err);
         if (rc == 0)
                 rc = add_programs(guest, programs, err);
-        for (; rc == 0 && *plugins != NULL; plugins++)
-                rc = add_plugin(guest, *plugins, err);
         return rc < 0 ? err_wrap(err, "initramfs") : 0;
 }

@@ -31,8 +31,6 @@ struct guest_request {
         const char *agent;           /* file on this machine */
         const char *modules_dir;     /* <kernel>/lib/modules/<release> */
         const char *const *programs; /* files on this machine, NULL-terminated; or NULL: default */
-        const char *const
-            *plugins; /* libraries that the agent opens by itself (dlopen), the same */
 };
 
 /* Releases what guest_collect() filled in. */

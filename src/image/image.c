@@ -91,7 +91,6 @@ static int collect(struct build *build, const struct image_request *request, str
             .agent = request->agent,
             .modules_dir = build->kernel.modules_dir,
             .programs = request->programs,
-            .plugins = request->plugins,
         };
 
         log_info(NULL, "collecting files for kernel %s", build->kernel.release);

@@ -18,7 +18,6 @@ struct image_request {
         const char *cache;      /* for downloads, or NULL: kernel_cache_dir() */
         const char *cmdline;    /* or NULL: IMAGE_CMDLINE */
         const char *const *programs; /* as in struct guest_request */
-        const char *const *plugins;
 };
 
 /*
