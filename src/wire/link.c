@@ -380,7 +380,7 @@ bool wire_link_has_output(const struct wire_link *link)
 
 static int queue_hello(struct wire_link *link, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         if (link->hello_sent)
                 return 0;
