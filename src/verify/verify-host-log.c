@@ -1,0 +1,58 @@
+#include "verify/verify-host-log.h"
+
+#include <string.h>
+
+#include "evlog/tcglog.h"
+
+const struct hostlog_component *host_log_find(const struct host_log *log, const char *name)
+{
+        for (size_t i = 0; i < log->n; i++)
+                if (strcmp(log->components[i].name, name) == 0)
+                        return &log->components[i];
+        return NULL;
+}
+
+static int read_event(const struct tcglog_event *event, int bank, struct host_log *log,
+                      struct err *err)
+{
+        const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
+        struct hostlog_component component;
+        uint8_t digest[32];
+        int rc = hostlog_parse(event->data, &component, err);
+
+        if (rc != 0)
+                return rc;
+        if (event->pcr != HOSTLOG_PCR || event->digests[bank] == NULL)
+                return err_set(err, ERR_MALFORMED, "event %u is not in PCR %d", event->n,
+                               HOSTLOG_PCR);
+        rc = hash_digest(sha256, event->data.data, event->data.len, digest, err);
+        if (rc != 0)
+                return rc;
+        if (memcmp(digest, event->digests[bank], sizeof(digest)) != 0)
+                return err_set(err, ERR_MALFORMED, "event %u was not made of its data", event->n);
+        if (log->n == HOST_COMPONENTS_MAX || host_log_find(log, component.name) != NULL)
+                return err_set(err, ERR_MALFORMED, "event %u: %s twice, or too many", event->n,
+                               component.name);
+        log->components[log->n++] = component;
+        return hash_extend(sha256, log->pcr, digest, err);
+}
+
+int host_log_read(struct bytes bytes, struct host_log *ret_log, struct err *err)
+{
+        struct tcglog AUTO_TCGLOG *tcg = NULL;
+        struct host_log log = {.n = 0};
+        int bank;
+        int rc = tcglog_parse(bytes, &tcg, err);
+
+        if (rc != 0)
+                return rc;
+        bank = tcglog_bank_index(tcg, hash_by_tpm_id(HASH_TPM_SHA256));
+        if (bank < 0 || tcg->pcr0_initial != 0)
+                return err_set(err, ERR_MALFORMED, "no log of a host's software");
+        for (size_t i = 0; rc == 0 && i < tcg->event_count; i++)
+                if (tcglog_event_extends(&tcg->events[i]))
+                        rc = read_event(&tcg->events[i], bank, &log, err);
+        if (rc == 0)
+                *ret_log = log;
+        return rc;
+}

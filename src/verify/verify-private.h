@@ -1,0 +1,53 @@
+/*
+ * Between the files of the verifier: what one appraisal carries along.
+ */
+#ifndef VERIFY_VERIFY_PRIVATE_H
+#define VERIFY_VERIFY_PRIVATE_H
+
+#include "crypto/merkle.h"
+#include "evlog/quote.h"
+#include "tpmwire/qualify.h"
+#include "verify/verify-host-log.h"
+#include "verify/verify.h"
+#include "wire/leaf.h"
+
+/* A VM's leaf as far as it could be read, and the tree that its proof leads to. */
+struct verify_leaf {
+        bool is_read;
+        bool has_tree; /* the proof gives a root */
+        struct leaf leaf;
+        uint8_t tree[QUALIFY_SIZE]; /* qualifying data that the host's quote must have */
+};
+
+struct verify_run {
+        const struct verify_request *request;
+        struct verify_result *result;
+        struct quote_key *ak;       /* the host's, or NULL */
+        struct tpm_name cek_name;   /* len 0 until the AK's certification of it was seen */
+        struct bytes host_extra;    /* qualifying data of the host's quote; empty: no quote */
+        bool host_covers_tree;      /* it is the tree of one of the leaves */
+        struct verify_leaf *leaves; /* one per VM */
+        struct host_log host_log;   /* no components until it was read and quoted */
+};
+
+/* A blob of "host/" or "vms/<name>/"; adds bind.missing when it is not there. */
+bool verify_get(const struct verify_run *run, struct verify_machine *machine, const char *dir,
+                const char *name, struct bytes *ret_data);
+
+/* Certificate, CEK and the qualifying data of the quote: what leaves are compared with. */
+void verify_host_keys(struct verify_run *run);
+
+/* Reads a VM's leaf and proof. Needs verify_host_keys(). */
+void verify_vm_read_leaf(struct verify_run *run, size_t i);
+
+/* Quote, log and policy of the host. Needs all leaves. */
+void verify_host_judge(struct verify_run *run);
+
+/* Binding, then quote, logs and policy of a VM. */
+void verify_vm_judge(struct verify_run *run, size_t i);
+
+/* Quote, logs and policy of a VM; qualifying is what its quote must carry. */
+void verify_guest_appraise(struct verify_run *run, struct verify_machine *vm, const char *dir,
+                           const uint8_t qualifying[QUALIFY_SIZE]);
+
+#endif
