@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <tss2/tss2_mu.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -16,7 +15,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "lib/test.h"
-#include "tpm/esys.h"
 #include "tpm/test-swtpm.h"
 
 #define TCG_LOG "not a real TCG log, but bytes"
@@ -176,46 +174,6 @@ static void answers_identity_and_evidence(void **state)
         test_swtpm_stop(&f.swtpm);
 }
 
-/* Credential made by a second TPM for the EK and AK that the agent names. */
-static void make_credential(struct tpm *tpm, const struct agent_identity *identity,
-                            uint8_t *ret_blob, size_t *ret_blob_len, uint8_t *ret_secret,
-                            size_t *ret_secret_len)
-{
-        TPM2B_PUBLIC ek = {0};
-        TPM2B_PUBLIC ak = {0};
-        TPM2B_DIGEST credential = {.size = 32, .buffer = "thirty-two bytes of a credential"};
-        TPM2B_NAME AUTO_ESYS *name = NULL;
-        TPM2B_ID_OBJECT AUTO_ESYS *blob = NULL;
-        TPM2B_ENCRYPTED_SECRET AUTO_ESYS *secret = NULL;
-        struct loaded AUTO_LOADED loaded_ek = {tpm, ESYS_TR_NONE};
-        struct loaded AUTO_LOADED loaded_ak = {tpm, ESYS_TR_NONE};
-        size_t offset = 0;
-
-        assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Unmarshal(identity->ek_pub.data, identity->ek_pub.len,
-                                                        &offset, &ek),
-                         0);
-        offset = 0;
-        assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Unmarshal(identity->ak_pub.data, identity->ak_pub.len,
-                                                        &offset, &ak),
-                         0);
-        assert_int_equal(Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                           NULL, &ek, ESYS_TR_RH_NULL, &loaded_ek.handle),
-                         0);
-        assert_int_equal(Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                           NULL, &ak, ESYS_TR_RH_NULL, &loaded_ak.handle),
-                         0);
-        assert_int_equal(Esys_TR_GetName(tpm->esys, loaded_ak.handle, &name), 0);
-        assert_int_equal(Esys_MakeCredential(tpm->esys, loaded_ek.handle, ESYS_TR_NONE,
-                                             ESYS_TR_NONE, ESYS_TR_NONE, &credential, name, &blob,
-                                             &secret),
-                         0);
-        *ret_blob_len = 0;
-        *ret_secret_len = 0;
-        assert_int_equal(Tss2_MU_TPM2B_ID_OBJECT_Marshal(blob, ret_blob, 512, ret_blob_len), 0);
-        assert_int_equal(
-            Tss2_MU_TPM2B_ENCRYPTED_SECRET_Marshal(secret, ret_secret, 512, ret_secret_len), 0);
-}
-
 static void activates_and_refuses(void **state)
 {
         struct agent_identify identify = {0};
@@ -228,8 +186,7 @@ static void activates_and_refuses(void **state)
         struct wire_frame frame;
         struct err err = {0};
         struct fixture f;
-        uint8_t blob[512];
-        uint8_t secret[512];
+        struct test_credential made;
 
         (void)state;
         start(&f, "activate");
@@ -237,15 +194,14 @@ static void activates_and_refuses(void **state)
         test_swtpm_start(&other, "activate-maker");
         frame = ask(&f, agent_identify_code, &identify, agent_identity_code);
         assert_ok(wire_frame_decode(&frame, &identity, sizeof(identity), &err), &err);
-        make_credential(other.tpm, &identity, blob, &activate.credential_blob.len, secret,
-                        &activate.encrypted_secret.len);
-        activate.credential_blob.data = blob;
-        activate.encrypted_secret.data = secret;
+        test_swtpm_make_credential(&other, identity.ek_pub, identity.ak_pub, &made);
+        activate.credential_blob = (struct bytes){made.blob, made.blob_len};
+        activate.encrypted_secret = (struct bytes){made.secret, made.secret_len};
         frame = ask(&f, agent_activate_code, &activate, agent_activated_code);
         assert_ok(wire_frame_decode(&frame, &activated, sizeof(activated), &err), &err);
         assert_int_equal(activated.credential.len, 32);
-        assert_memory_equal(activated.credential.data, "thirty-two bytes of a credential", 32);
-        blob[10] ^= 1;
+        assert_memory_equal(activated.credential.data, TEST_CREDENTIAL, 32);
+        made.blob[10] ^= 1;
         assert_refused(&f, agent_activate_code, &activate, ERR_NOT_TRUSTED);
         activate.credential_blob.len = 3;
         assert_refused(&f, agent_activate_code, &activate, ERR_MALFORMED);

@@ -14,6 +14,7 @@
 #include "lib/test.h"
 
 #define LONG_PATH_LEN 5000
+#define ROW           ((size_t)3) /* "/a" and a newline */
 
 static void parses_lists(void **state)
 {
@@ -83,12 +84,12 @@ static void keeps_to_its_limits(void **state)
         text[0] = '/';
         assert_int_equal(list_parse(text, LONG_PATH_LEN, &list, &err), ERR_MALFORMED);
         assert_int_equal(list_parse(text, LIST_BYTES_MAX + 1, &list, &err), ERR_LIMIT);
-        for (size_t i = 0; i < 3 * (LIST_ENTRIES_MAX + 1); i++)
-                text[i] = "/a\n"[i % 3];
-        assert_ok(list_parse(text, 3 * LIST_ENTRIES_MAX, &list, &err), &err);
+        for (size_t i = 0; i < ROW * (LIST_ENTRIES_MAX + 1); i++)
+                text[i] = "/a\n"[i % ROW];
+        assert_ok(list_parse(text, ROW * LIST_ENTRIES_MAX, &list, &err), &err);
         assert_int_equal(list.n, LIST_ENTRIES_MAX);
         list_done(&list);
-        assert_int_equal(list_parse(text, 3 * (LIST_ENTRIES_MAX + 1), &list, &err), ERR_LIMIT);
+        assert_int_equal(list_parse(text, ROW * (LIST_ENTRIES_MAX + 1), &list, &err), ERR_LIMIT);
         free(text);
 }
 
@@ -121,12 +122,13 @@ static void add_port(const char *sysfs, const char *port, const char *name)
 {
         struct err err = {0};
         char dir[PATH_MAX];
+        char file[PATH_MAX];
 
         (void)snprintf(dir, sizeof(dir), "%s/%s", sysfs, port);
         assert_ok(fs_make_dir(dir, 0700, &err), &err);
+        (void)snprintf(file, sizeof(file), "%s/%s/name", sysfs, port);
         if (name != NULL)
-                assert_ok(fs_write_file(strcat(dir, "/name"), name, strlen(name), 0600, &err),
-                          &err);
+                assert_ok(fs_write_file(file, name, strlen(name), 0600, &err), &err);
 }
 
 static void finds_the_port_by_its_name(void **state)

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-/* One body for every structure; only the type and tss2's function differ. */
+/* One body for every structure that goes out; only the type and tss2's function differ. */
 #define DEFINE_MARSHAL(name, type, fn)                                                             \
         int marshal_##name(const type *in, struct tpm_blob *ret_blob, struct err *err)             \
         {                                                                                          \
@@ -13,20 +13,6 @@
                 if (fn(in, data, sizeof(data), &len) != TSS2_RC_SUCCESS)                           \
                         return err_set(err, ERR_LIMIT, "a " #type " of the TPM is too large");     \
                 return marshal_bytes(data, len, ret_blob, err);                                    \
-        }
-
-#define DEFINE_UNMARSHAL(name, type, fn)                                                           \
-        int unmarshal_##name(const struct tpm_blob *blob, type *ret_out, struct err *err)          \
-        {                                                                                          \
-                type out = {0};                                                                    \
-                size_t used = 0;                                                                   \
-                                                                                                   \
-                if (blob->len > sizeof(blob->data) ||                                              \
-                    fn(blob->data, blob->len, &used, &out) != TSS2_RC_SUCCESS ||                   \
-                    used != blob->len)                                                             \
-                        return err_set(err, ERR_MALFORMED, "not a well-formed " #type);            \
-                *ret_out = out;                                                                    \
-                return 0;                                                                          \
         }
 
 int marshal_bytes(const void *data, size_t len, struct tpm_blob *ret_blob, struct err *err)
@@ -42,5 +28,30 @@ int marshal_bytes(const void *data, size_t len, struct tpm_blob *ret_blob, struc
 DEFINE_MARSHAL(public, TPM2B_PUBLIC, Tss2_MU_TPM2B_PUBLIC_Marshal)
 DEFINE_MARSHAL(private, TPM2B_PRIVATE, Tss2_MU_TPM2B_PRIVATE_Marshal)
 DEFINE_MARSHAL(signature, TPMT_SIGNATURE, Tss2_MU_TPMT_SIGNATURE_Marshal)
-DEFINE_UNMARSHAL(public, TPM2B_PUBLIC, Tss2_MU_TPM2B_PUBLIC_Unmarshal)
-DEFINE_UNMARSHAL(private, TPM2B_PRIVATE, Tss2_MU_TPM2B_PRIVATE_Unmarshal)
+
+int unmarshal_public(const struct tpm_blob *blob, TPM2B_PUBLIC *ret_out, struct err *err)
+{
+        TPM2B_PUBLIC out = {0};
+        size_t used = 0;
+
+        if (blob->len > sizeof(blob->data) ||
+            Tss2_MU_TPM2B_PUBLIC_Unmarshal(blob->data, blob->len, &used, &out) != TSS2_RC_SUCCESS ||
+            used != blob->len)
+                return err_set(err, ERR_MALFORMED, "not a well-formed TPM2B_PUBLIC");
+        *ret_out = out;
+        return 0;
+}
+
+int unmarshal_private(const struct tpm_blob *blob, TPM2B_PRIVATE *ret_out, struct err *err)
+{
+        TPM2B_PRIVATE out = {0};
+        size_t used = 0;
+
+        if (blob->len > sizeof(blob->data) ||
+            Tss2_MU_TPM2B_PRIVATE_Unmarshal(blob->data, blob->len, &used, &out) !=
+                TSS2_RC_SUCCESS ||
+            used != blob->len)
+                return err_set(err, ERR_MALFORMED, "not a well-formed TPM2B_PRIVATE");
+        *ret_out = out;
+        return 0;
+}

@@ -6,6 +6,7 @@
 
 #include "tpm/esys.h"
 
+/* The bytes of a structure as they go over the wire; ERR_LIMIT if they do not fit a blob. */
 int marshal_public(const TPM2B_PUBLIC *in, struct tpm_blob *ret_blob, struct err *err) MUST_CHECK;
 int marshal_private(const TPM2B_PRIVATE *in, struct tpm_blob *ret_blob, struct err *err) MUST_CHECK;
 int marshal_signature(const TPMT_SIGNATURE *in, struct tpm_blob *ret_blob,

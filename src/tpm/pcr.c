@@ -83,9 +83,9 @@ static int fill_digests(const uint16_t *algs, size_t n_algs, const struct tpm_di
 int tpm_pcr_extend(struct tpm *tpm, unsigned pcr, const struct tpm_digest *digests, size_t n,
                    struct err *err)
 {
-        uint16_t algs[TPM_PCR_BANKS_MAX];
+        uint16_t algs[TPM_PCR_BANKS_MAX] = {0};
         TPML_DIGEST_VALUES values = {0};
-        size_t n_algs;
+        size_t n_algs = 0;
         TSS2_RC rc;
 
         if (pcr >= TPM_PCR_COUNT)

@@ -71,7 +71,7 @@ static int wait_ready(struct tcti_fd *t, short events, int64_t until)
                 if (n <= 0)
                         continue;
                 /* The side first: the engine cannot answer before it has been served. */
-                if (fds[1].revents != 0 && serve_side(t) != 0)
+                if (has_side && fds[1].revents != 0 && serve_side(t) != 0)
                         return t->err.code;
                 if (fds[0].revents != 0)
                         return 1;

@@ -3,11 +3,8 @@
  */
 #include "lib/test.h"
 #include "tpm/credential.h"
-#include "tpm/esys.h"
 #include "tpm/seal.h"
 #include "tpm/test-swtpm.h"
-
-#include <tss2/tss2_mu.h>
 
 static const struct tpm_seal_policy boot_policy = {.pcrs = {TPM_ALG_ID_SHA256, 0x3FF}};
 
@@ -145,41 +142,32 @@ static void refuses_foreign_and_damaged_blobs(void **state)
 }
 
 struct made {
-        uint8_t blob[600];
-        uint8_t secret[600];
-        struct bytes blob_view;
-        struct bytes secret_view;
+        struct test_credential credential;
+        struct bytes blob;
+        struct bytes secret;
 };
 
-/* TPM2_MakeCredential, here by a TPM: the reference for what is activated. */
-static void make_credential(const struct tpm_key *ek, const struct tpm_key *key,
-                            const struct secret *value, struct made *made)
+static struct bytes public_of(const struct tpm_key *key)
 {
-        TPM2B_DIGEST credential = {.size = (UINT16)value->len};
-        TPM2B_NAME name = {.size = (UINT16)tpm_key_name(key)->len};
-        TPM2B_ID_OBJECT AUTO_ESYS *blob = NULL;
-        TPM2B_ENCRYPTED_SECRET AUTO_ESYS *secret = NULL;
-        size_t len = 0;
+        return (struct bytes){tpm_key_public(key)->data, tpm_key_public(key)->len};
+}
 
-        memcpy(credential.buffer, value->data, value->len);
-        memcpy(name.name, tpm_key_name(key)->data, name.size);
-        assert_int_equal(Esys_MakeCredential(ek->tpm->esys, ek->handle, ESYS_TR_NONE, ESYS_TR_NONE,
-                                             ESYS_TR_NONE, &credential, &name, &blob, &secret),
-                         0);
-        assert_int_equal(
-            Tss2_MU_TPM2B_ID_OBJECT_Marshal(blob, made->blob, sizeof(made->blob), &len), 0);
-        made->blob_view = (struct bytes){made->blob, len};
-        len = 0;
-        assert_int_equal(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Marshal(secret, made->secret,
-                                                                sizeof(made->secret), &len),
-                         0);
-        made->secret_view = (struct bytes){made->secret, len};
+/* By a third TPM: the reference for what is activated, and those tested have no slots to spare. */
+static void make_credential(const struct tpm_key *ek, const struct tpm_key *key, const char *maker,
+                            struct made *ret)
+{
+        struct test_swtpm t;
+
+        test_swtpm_start(&t, maker);
+        test_swtpm_make_credential(&t, public_of(ek), public_of(key), &ret->credential);
+        test_swtpm_stop(&t);
+        ret->blob = (struct bytes){ret->credential.blob, ret->credential.blob_len};
+        ret->secret = (struct bytes){ret->credential.secret, ret->credential.secret_len};
 }
 
 static void opens_a_credential_made_for_it(void **state)
 {
         struct err err = {0};
-        struct secret AUTO_SECRET *value = make_secret(32);
         struct host h;
         struct made made;
 
@@ -189,12 +177,12 @@ static void opens_a_credential_made_for_it(void **state)
 
                 host_start(&h, protect != 0 ? "credential-p" : "credential", protect != 0);
                 host_make_ak(&h);
-                make_credential(h.ek, h.ak, value, &made);
-                assert_ok(tpm_credential_activate(h.ek, h.ak, made.blob_view, made.secret_view,
-                                                  &opened, &err),
-                          &err);
+                make_credential(h.ek, h.ak, protect != 0 ? "maker-p" : "maker", &made);
+                assert_ok(
+                    tpm_credential_activate(h.ek, h.ak, made.blob, made.secret, &opened, &err),
+                    &err);
                 assert_int_equal(opened->len, 32);
-                assert_memory_equal(opened->data, value->data, 32);
+                assert_memory_equal(opened->data, TEST_CREDENTIAL, 32);
                 host_stop(&h);
         }
 }
@@ -203,7 +191,6 @@ static void opens_a_credential_made_for_it(void **state)
 static void refuses_credentials_of_others(void **state)
 {
         struct err err = {0};
-        struct secret AUTO_SECRET *value = make_secret(32);
         struct secret *opened = NULL;
         struct tpm_key_blobs blobs;
         struct tpm_key *other = NULL;
@@ -216,31 +203,27 @@ static void refuses_credentials_of_others(void **state)
         host_start(&b, "act-b", false);
         host_make_ak(&a);
         host_make_ak(&b);
-        make_credential(a.ek, a.ak, value, &made);
-        assert_int_equal(
-            tpm_credential_activate(b.ek, b.ak, made.blob_view, made.secret_view, &opened, &err),
-            ERR_NOT_TRUSTED);
+        make_credential(a.ek, a.ak, "act-maker", &made);
+        assert_int_equal(tpm_credential_activate(b.ek, b.ak, made.blob, made.secret, &opened, &err),
+                         ERR_NOT_TRUSTED);
         assert_ok(tpm_key_create_signing(a.ek, NULL, &blobs, &err), &err);
         assert_ok(tpm_key_load(a.ek, &blobs, NULL, &other, &err), &err);
         assert_int_equal(
-            tpm_credential_activate(a.ek, other, made.blob_view, made.secret_view, &opened, &err),
+            tpm_credential_activate(a.ek, other, made.blob, made.secret, &opened, &err),
             ERR_NOT_TRUSTED);
-        for (size_t len = 0; len < made.blob_view.len; len += 9) {
-                struct bytes cut = {made.blob, len};
+        for (size_t len = 0; len < made.blob.len; len += 9) {
+                struct bytes cut = {made.blob.data, len};
 
                 assert_int_equal(
-                    tpm_credential_activate(a.ek, a.ak, cut, made.secret_view, &opened, &err),
+                    tpm_credential_activate(a.ek, a.ak, cut, made.secret, &opened, &err),
                     ERR_MALFORMED);
-                made.blob[len] ^= 1;
-                assert_int_not_equal(tpm_credential_activate(a.ek, a.ak, made.blob_view,
-                                                             made.secret_view, &opened, &err),
-                                     0);
-                made.blob[len] ^= 1;
+                made.credential.blob[len] ^= 1;
+                assert_int_not_equal(
+                    tpm_credential_activate(a.ek, a.ak, made.blob, made.secret, &opened, &err), 0);
+                made.credential.blob[len] ^= 1;
         }
         assert_null(opened);
-        assert_ok(
-            tpm_credential_activate(a.ek, a.ak, made.blob_view, made.secret_view, &opened, &err),
-            &err);
+        assert_ok(tpm_credential_activate(a.ek, a.ak, made.blob, made.secret, &opened, &err), &err);
         secret_free(opened);
         tpm_key_free(other);
         host_stop(&a);

@@ -7,9 +7,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <tss2/tss2_mu.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "tpm/esys.h"
 
 static const char swtpm_path[] = "/usr/bin/swtpm";
 
@@ -77,4 +79,41 @@ void test_swtpm_stop(struct test_swtpm *t)
         fd_close(&t->fd);
         (void)kill(t->pid, SIGTERM);
         assert_int_equal(waitpid(t->pid, NULL, 0), t->pid);
+}
+
+static void load_public(struct tpm *tpm, struct bytes public, struct loaded *ret_loaded)
+{
+        TPM2B_PUBLIC key = {0};
+        size_t offset = 0;
+
+        assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Unmarshal(public.data, public.len, &offset, &key), 0);
+        assert_int_equal(Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                           NULL, &key, ESYS_TR_RH_NULL, &ret_loaded->handle),
+                         0);
+}
+
+void test_swtpm_make_credential(struct test_swtpm *t, struct bytes ek_public,
+                                struct bytes key_public, struct test_credential *ret)
+{
+        ESYS_CONTEXT *esys = t->tpm->esys;
+        struct loaded AUTO_LOADED ek = {t->tpm, ESYS_TR_NONE};
+        struct loaded AUTO_LOADED key = {t->tpm, ESYS_TR_NONE};
+        TPM2B_DIGEST credential = {.size = 32};
+        TPM2B_NAME AUTO_ESYS *name = NULL;
+        TPM2B_ID_OBJECT AUTO_ESYS *blob = NULL;
+        TPM2B_ENCRYPTED_SECRET AUTO_ESYS *secret = NULL;
+
+        memcpy(credential.buffer, TEST_CREDENTIAL, 32);
+        load_public(t->tpm, ek_public, &ek);
+        load_public(t->tpm, key_public, &key);
+        assert_int_equal(Esys_TR_GetName(esys, key.handle, &name), 0);
+        assert_int_equal(Esys_MakeCredential(esys, ek.handle, ESYS_TR_NONE, ESYS_TR_NONE,
+                                             ESYS_TR_NONE, &credential, name, &blob, &secret),
+                         0);
+        *ret = (struct test_credential){0};
+        assert_int_equal(
+            Tss2_MU_TPM2B_ID_OBJECT_Marshal(blob, ret->blob, sizeof(ret->blob), &ret->blob_len), 0);
+        assert_int_equal(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Marshal(
+                             secret, ret->secret, sizeof(ret->secret), &ret->secret_len),
+                         0);
 }
