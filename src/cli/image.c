@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "image/image.h"
@@ -42,9 +41,15 @@ static int find_agent(char *ret_path, struct err *err)
         return err_hint(err, "name it with --agent");
 }
 
+static void say(void *user, const char *what)
+{
+        cli_progress(user, "%s", what);
+}
+
 static int run_build_guest(struct cli *cli, struct err *err)
 {
         const char *programs[PROGRAMS_MAX + 1] = {NULL};
+        const struct image_progress progress = {.say = say, .user = cli};
         char agent[PATH_MAX];
         struct image_request request = {
             .out = cli_option(cli, "out"),
@@ -52,6 +57,7 @@ static int run_build_guest(struct cli *cli, struct err *err)
             .kernel_dir = cli_option(cli, "kernel"),
             .cache = cli_option(cli, "cache"),
             .cmdline = cli_option(cli, "cmdline"),
+            .progress = &progress,
         };
         int rc = 0;
 
@@ -65,9 +71,9 @@ static int run_build_guest(struct cli *cli, struct err *err)
                 programs[i] = cli_option_at(cli, "program", i);
         if (programs[0] != NULL)
                 request.programs = programs;
-        log_init("catena", LOG_LEVEL_INFO);
         if (rc == 0)
                 rc = image_build(&request, err);
+        cli_progress_end(cli);
         if (rc < 0)
                 return rc;
         if (cli->format == CLI_JSON)

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "base/log.h"
 #include "image/disk.h"
 #include "image/guest.h"
 #include "image/kernel.h"
@@ -47,9 +46,9 @@ static int find_kernel(const struct image_request *request, struct kernel *ret_k
         if (request->kernel_dir != NULL)
                 return kernel_open(request->kernel_dir, ret_kernel, err);
         if (request->cache != NULL)
-                return kernel_fetch(request->cache, ret_kernel, err);
+                return kernel_fetch(request->cache, request->progress, ret_kernel, err);
         rc = kernel_cache_dir(cache, err);
-        return rc == 0 ? kernel_fetch(cache, ret_kernel, err) : rc;
+        return rc == 0 ? kernel_fetch(cache, request->progress, ret_kernel, err) : rc;
 }
 
 static int make_initrd(struct build *build, struct err *err)
@@ -93,7 +92,7 @@ static int collect(struct build *build, const struct image_request *request, str
             .programs = request->programs,
         };
 
-        log_info(NULL, "collecting files for kernel %s", build->kernel.release);
+        image_say(request->progress, "collecting files for kernel %s", build->kernel.release);
         return guest_collect(&guest, &build->guest, err);
 }
 
@@ -132,12 +131,13 @@ int image_build(const struct image_request *request, struct err *err)
         if (rc == 0)
                 rc = collect(build, request, err);
         if (rc == 0)
+                image_say(request->progress, "packing %zu files, %zu of them measured",
+                          build->guest.files.n, build->guest.n_measured);
+        if (rc == 0)
                 rc = make_files(build, err);
         if (rc == 0)
                 rc = write_out(build, cmdline, request->out, err);
         if (rc < 0)
                 return err_wrap(err, "build %s", request->out);
-        log_info(NULL, "wrote %s (%zu files, %zu of them measured)", request->out,
-                 build->guest.files.n, build->guest.n_measured);
         return 0;
 }

@@ -7,6 +7,7 @@
 #define IMAGE_IMAGE_H
 
 #include "base/err.h"
+#include "image/progress.h"
 
 #define IMAGE_MANIFEST_SUFFIX ".manifest.json"
 #define IMAGE_CMDLINE         "console=ttyS0 ima_policy=tcb rootfstype=ramfs quiet"
@@ -17,11 +18,12 @@ struct image_request {
         const char *kernel_dir; /* an unpacked kernel package, or NULL: Debian's, by apt */
         const char *cache;      /* for downloads, or NULL: kernel_cache_dir() */
         const char *cmdline;    /* or NULL: IMAGE_CMDLINE */
-        const char *const *programs; /* as in struct guest_request */
+        const char *const *programs;           /* as in struct guest_request */
+        const struct image_progress *progress; /* or NULL */
 };
 
 /*
- * Builds disk and manifest; both appear whole or not at all. Says on stderr what it does.
+ * Builds disk and manifest; each appears whole or not at all, the manifest last.
  * Errors: ERR_NOT_FOUND with a hint for a missing tool, package or file; ERR_USAGE for a command
  * line that cannot be written into grub.cfg.
  */

@@ -9,7 +9,6 @@
 
 #include "base/fs.h"
 #include "base/hex.h"
-#include "base/log.h"
 #include "crypto/hash.h"
 #include "image/tool.h"
 
@@ -183,7 +182,6 @@ static int download(const char *cache, const struct package *package, struct err
             .package = "apt", .argv = argv, .dir = cache, .stdin_fd = -1, .stdout_fd = -1};
 
         (void)snprintf(what, sizeof(what), "%s=%s", package->name, package->version);
-        log_info(NULL, "downloading %s %s", package->name, package->version);
         return tool_run(&tool, err);
 }
 
@@ -203,7 +201,6 @@ static int unpack(const char *archive, const char *dir, struct err *err)
                 return err_set(err, ERR_LIMIT, "%s: path too long", dir);
         if (mkdtemp(temporary) == NULL)
                 return err_set_errno(err, errno, "%s", temporary);
-        log_info(NULL, "unpacking %s", archive);
         rc = tool_run(&tool, err);
         if (rc == 0 && rename(temporary, dir) == 0)
                 return 0;
@@ -226,7 +223,8 @@ static int cache_paths(const char *cache, const struct package *package, char *r
         return 0;
 }
 
-int kernel_fetch(const char *cache, struct kernel *ret_kernel, struct err *err)
+int kernel_fetch(const char *cache, const struct image_progress *progress,
+                 struct kernel *ret_kernel, struct err *err)
 {
         AUTO_FREE struct package *package = calloc(1, sizeof(*package));
         char archive[PATH_MAX];
@@ -240,12 +238,15 @@ int kernel_fetch(const char *cache, struct kernel *ret_kernel, struct err *err)
         if (rc == 0)
                 rc = cache_paths(cache, package, archive, dir, err);
         if (rc == 0 && check_archive(archive, package, err) < 0) {
+                image_say(progress, "downloading %s %s", package->name, package->version);
                 rc = download(cache, package, err);
                 if (rc == 0)
                         rc = check_archive(archive, package, err);
         }
-        if (rc == 0 && access(dir, R_OK) != 0)
+        if (rc == 0 && access(dir, R_OK) != 0) {
+                image_say(progress, "unpacking %s", archive);
                 rc = unpack(archive, dir, err);
+        }
         if (rc == 0)
                 rc = kernel_open(dir, &kernel, err);
         if (rc < 0)

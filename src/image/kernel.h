@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "base/err.h"
+#include "image/progress.h"
 
 #define KERNEL_NAME_MAX 128 /* bytes of a package name, version or release, with the NUL */
 
@@ -31,8 +32,10 @@ int kernel_open(const char *dir, struct kernel *ret_kernel, struct err *err) MUS
 /*
  * Finds out which kernel package linux-image-cloud-amd64 stands for, downloads it into cache
  * unless it is there, and unpacks it. What the cache holds is checked against apt's SHA-256.
- * ERR_NOT_FOUND with a hint when apt knows no such package; says on stderr what it does.
+ * ERR_NOT_FOUND with a hint when apt knows no such package; tells progress (NULL: nobody) what
+ * takes long.
  */
-int kernel_fetch(const char *cache, struct kernel *ret_kernel, struct err *err) MUST_CHECK;
+int kernel_fetch(const char *cache, const struct image_progress *progress,
+                 struct kernel *ret_kernel, struct err *err) MUST_CHECK;
 
 #endif

@@ -24,7 +24,7 @@
 #define CODE         "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define VARS         "/usr/share/OVMF/OVMF_VARS_4M.fd"
 #define VARS_MAX     (4U << 20)
-#define BOOT_SECONDS 180 /* emulated, on a busy machine */
+#define BOOT_SECONDS 400 /* emulated, on a busy machine */
 #define STEP_SECONDS 20
 #define WORDS_MAX    64
 #define WORD_ROOM    (PATH_MAX + 128)
