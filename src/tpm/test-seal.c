@@ -5,6 +5,7 @@
 #include "tpm/credential.h"
 #include "tpm/seal.h"
 #include "tpm/test-swtpm.h"
+#include "tpmwire/credential.h"
 
 static const struct tpm_seal_policy boot_policy = {.pcrs = {TPM_ALG_ID_SHA256, 0x3FF}};
 
@@ -187,6 +188,45 @@ static void opens_a_credential_made_for_it(void **state)
         }
 }
 
+/* The verifier's side in software and ours agree, for both templates of EKs. */
+static void opens_a_credential_made_in_software(void **state)
+{
+        static const enum tpm_ek_kind kinds[] = {TPM_EK_ECC_P256, TPM_EK_RSA_2048};
+        struct err err = {0};
+        struct secret AUTO_SECRET *value = make_secret(32);
+        struct test_swtpm t;
+
+        (void)state;
+        test_swtpm_start(&t, "software");
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+                struct tpm_key AUTO_TPM_KEY *ek = NULL;
+                struct tpm_key AUTO_TPM_KEY *ak = NULL;
+                struct secret AUTO_SECRET *opened = NULL;
+                struct tpm_key_blobs blobs;
+                struct tpm_public ek_public;
+                struct tpm_public ak_public;
+                struct tpm_name name;
+                struct credential made;
+
+                assert_ok(tpm_key_create_ek(t.tpm, kinds[i], &ek, &err), &err);
+                assert_ok(tpm_key_create_signing(ek, NULL, &blobs, &err), &err);
+                assert_ok(tpm_key_load(ek, &blobs, NULL, &ak, &err), &err);
+                assert_ok(tpm_public_parse(public_of(ek), &ek_public, &err), &err);
+                assert_ok(tpm_public_parse(public_of(ak), &ak_public, &err), &err);
+                assert_ok(tpm_name_of_public(&ak_public, &name, &err), &err);
+                assert_int_equal(name.len, tpm_key_name(ak)->len);
+                assert_memory_equal(name.data, tpm_key_name(ak)->data, name.len);
+                assert_ok(credential_make(&ek_public, &name, value, &made, &err), &err);
+                assert_ok(tpm_credential_activate(ek, ak, (struct bytes){made.blob, made.blob_len},
+                                                  (struct bytes){made.secret, made.secret_len},
+                                                  &opened, &err),
+                          &err);
+                assert_int_equal(opened->len, 32);
+                assert_memory_equal(opened->data, value->data, 32);
+        }
+        test_swtpm_stop(&t);
+}
+
 /* E-ACT-REPLAY: a credential for TPM A answered by B; for another key of A; cut and flipped. */
 static void refuses_credentials_of_others(void **state)
 {
@@ -237,6 +277,7 @@ int main(void)
             cmocka_unit_test(refuses_after_a_pcr_changed),
             cmocka_unit_test(refuses_foreign_and_damaged_blobs),
             cmocka_unit_test(opens_a_credential_made_for_it),
+            cmocka_unit_test(opens_a_credential_made_in_software),
             cmocka_unit_test(refuses_credentials_of_others),
         };
         return cmocka_run_group_tests_name("tpm-seal", tests, NULL, NULL);
