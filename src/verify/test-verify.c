@@ -438,6 +438,19 @@ static void lie_host_leaf(struct builder *b)
         b->vms[0].leaf.launch = LEAF_LAUNCH_HOST;
 }
 
+static void lie_all_nonces(struct builder *b)
+{
+        for (size_t i = 0; i < b->n_vms; i++)
+                memset(b->vms[i].leaf.nonce, 0x01, sizeof(b->vms[i].leaf.nonce));
+}
+
+static void lie_no_vm(struct builder *b)
+{
+        b->n_vms = 0;
+        b->challenge.n_vms = 0;
+        memset(b->host_leaf.nonce, 0x01, sizeof(b->host_leaf.nonce));
+}
+
 static void lie_future(struct builder *b)
 {
         b->challenge.time = BUILDER_NOW + 3600;
@@ -474,6 +487,8 @@ static const struct {
         bool of_vm;
 } lies[] = {
     {"B-NONCE leaf of another challenge", lie_nonce, "bind.nonce", true},
+    {"B-STALE all leaves of another challenge", lie_all_nonces, "bind.nonce", false},
+    {"B-NONCE host alone, another challenge", lie_no_vm, "bind.nonce", false},
     {"B-STALE vTPM quote of another challenge", lie_old_quote, "quote.nonce", true},
     {"B-STALE quote and leaf of another challenge", lie_old_all, "bind.qualifying", true},
     {"R-SPLICE another UUID", lie_uuid, "bind.qualifying", true},
@@ -564,6 +579,27 @@ static void two_hosts(void **state)
         assert_refused(two, two->vms[0], "B-TWO-HOSTS", "bind.twice");
 }
 
+/* The host alone, without any VM: its own leaf carries the nonce. */
+static void host_alone(void **state)
+{
+        struct evidence AUTO_EVIDENCE *evidence = NULL;
+        struct verify_result AUTO_VERIFY_RESULT *result = NULL, AUTO_VERIFY_RESULT *none = NULL;
+        struct builder b;
+
+        (void)state;
+        builder_init(&b, test_dir(), "host-alone");
+        b.n_vms = 0;
+        b.challenge.n_vms = 0;
+        evidence = builder_build(&b);
+        result = appraise(evidence, &b);
+        assert_int_equal(result->n_vms, 0);
+        assert_int_equal(result->tier, VERIFY_WARNING);
+        evidence_remove(evidence, "host/leaf");
+        none = appraise(evidence, &b);
+        assert_refused(none, none->host, "no leaf at all", "bind.missing");
+        builder_done(&b);
+}
+
 static int build(void **state)
 {
         (void)state;
@@ -591,6 +627,7 @@ int main(void)
             cmocka_unit_test(every_blob_counts), cmocka_unit_test(signed_lies),
             cmocka_unit_test(other_root),        cmocka_unit_test(other_challenge),
             cmocka_unit_test(verdicts_expire),   cmocka_unit_test(two_hosts),
+            cmocka_unit_test(host_alone),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);
 }

@@ -5,22 +5,34 @@
 
 #define PCR_BIT(n) (UINT32_C(1) << (n))
 
-/* The tree that the host quoted, if it is the tree of any leaf. */
-static const uint8_t *quoted_tree(struct verify_run *run)
+/*
+ * The tree that the host must have quoted: that of a leaf which answers this challenge. Where
+ * several leaves disagree, the one that the quote agrees with.
+ */
+static const uint8_t *expected_tree(struct verify_run *run)
 {
         const uint8_t *any = NULL;
+        bool is_quoted = false;
 
-        for (size_t i = 0; i < run->result->n_vms; i++) {
+        for (size_t i = 0; i < run->n_leaves; i++) {
                 const struct verify_leaf *leaf = &run->leaves[i];
 
                 if (!leaf->has_tree)
                         continue;
-                any = leaf->tree;
-                if (!bytes_equal(run->host_extra, (struct bytes){any, QUALIFY_SIZE}))
+                if (any == NULL)
+                        any = leaf->tree;
+                if (!bytes_equal(run->host_extra, (struct bytes){leaf->tree, QUALIFY_SIZE}))
                         continue;
-                run->host_covers_tree = true;
-                return any;
+                if (verify_leaf_is_fresh(run, leaf))
+                        return leaf->tree;
+                is_quoted = true;
         }
+        if (is_quoted)
+                reasons_add(&run->result->host->reasons, "bind.nonce", REASON_FAIL,
+                            "the host's quote covers no leaf that answers this challenge");
+        else
+                reasons_add(&run->result->host->reasons, "bind.tree", REASON_FAIL,
+                            "the host's quote covers none of the leaves that were shown");
         return any;
 }
 
@@ -45,7 +57,7 @@ static void check_quote(struct verify_run *run, struct bytes attest, struct byte
 {
         const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
         struct reasons *reasons = &run->result->host->reasons;
-        const uint8_t *tree = quoted_tree(run);
+        const uint8_t *tree = expected_tree(run);
         struct pcr_values values = {.alg = sha256};
         struct quote_request request = {.attest = attest,
                                         .signature = signature,
@@ -56,9 +68,6 @@ static void check_quote(struct verify_run *run, struct bytes attest, struct byte
 
         if (tree != NULL)
                 request.nonce = (struct bytes){tree, QUALIFY_SIZE};
-        if (!run->host_covers_tree)
-                reasons_add(reasons, "bind.tree", REASON_FAIL,
-                            "the host's quote covers none of the leaves that were shown");
         quote_check(&request, reasons, &quote);
         if (!quote.is_quote)
                 return;

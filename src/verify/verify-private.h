@@ -13,6 +13,7 @@
 
 /* A VM's leaf as far as it could be read, and the tree that its proof leads to. */
 struct verify_leaf {
+        struct verify_machine *machine; /* whom it is about */
         bool is_read;
         bool has_tree; /* the proof gives a root */
         struct leaf leaf;
@@ -25,9 +26,9 @@ struct verify_run {
         struct quote_key *ak;       /* the host's, or NULL */
         struct tpm_name cek_name;   /* len 0 until the AK's certification of it was seen */
         struct bytes host_extra;    /* qualifying data of the host's quote; empty: no quote */
-        bool host_covers_tree;      /* it is the tree of one of the leaves */
-        struct verify_leaf *leaves; /* one per VM */
-        struct host_log host_log;   /* no components until it was read and quoted */
+        struct verify_leaf *leaves; /* one per VM, and the host's own after them */
+        size_t n_leaves;
+        struct host_log host_log; /* no components until it was read and quoted */
 };
 
 /* A blob of "host/" or "vms/<name>/"; adds bind.missing when it is not there. */
@@ -37,8 +38,14 @@ bool verify_get(const struct verify_run *run, struct verify_machine *machine, co
 /* Certificate, CEK and the qualifying data of the quote: what leaves are compared with. */
 void verify_host_keys(struct verify_run *run);
 
-/* Reads a VM's leaf and proof. Needs verify_host_keys(). */
-void verify_vm_read_leaf(struct verify_run *run, size_t i);
+/*
+ * Reads all leaves and proofs; that of the host itself (host/leaf) must be there only when no VM
+ * was asked for. Needs verify_host_keys().
+ */
+void verify_read_leaves(struct verify_run *run);
+
+/* Whether a leaf answers this challenge. */
+bool verify_leaf_is_fresh(const struct verify_run *run, const struct verify_leaf *leaf);
 
 /* Quote, log and policy of the host. Needs all leaves. */
 void verify_host_judge(struct verify_run *run);

@@ -38,27 +38,59 @@ static void read_claims(struct verify_machine *vm, const struct leaf *leaf)
         (void)hex_encode(leaf->ek_name.data, leaf->ek_name.len, vm->id);
 }
 
-void verify_vm_read_leaf(struct verify_run *run, size_t i)
+bool verify_leaf_is_fresh(const struct verify_run *run, const struct verify_leaf *leaf)
 {
-        struct verify_machine *vm = run->result->vms[i];
-        struct verify_leaf *leaf = &run->leaves[i];
+        return leaf->is_read && memcmp(leaf->leaf.nonce, run->result->challenge.nonce,
+                                       sizeof(leaf->leaf.nonce)) == 0;
+}
+
+static void read_leaf(struct verify_run *run, struct verify_leaf *leaf, const char *dir)
+{
+        struct reasons *reasons = &leaf->machine->reasons;
         struct bytes bytes, proof;
-        char dir[DIR_MAX];
         struct err err = {0};
 
-        dir_of(vm, dir);
-        if (!verify_get(run, vm, dir, "leaf", &bytes) || !verify_get(run, vm, dir, "proof", &proof))
+        if (!verify_get(run, leaf->machine, dir, "leaf", &bytes) ||
+            !verify_get(run, leaf->machine, dir, "proof", &proof))
                 return;
         if (leaf_decode(bytes, &leaf->leaf, &err) != 0) {
-                reasons_add(&vm->reasons, "bind.leaf", REASON_FAIL, "%s", err.text);
+                reasons_add(reasons, "bind.leaf", REASON_FAIL, "%s", err.text);
                 return;
         }
         leaf->is_read = true;
-        read_claims(vm, &leaf->leaf);
         if (tree_of(run, bytes, proof, leaf->tree, &err) != 0)
-                reasons_add(&vm->reasons, "bind.proof", REASON_FAIL, "%s", err.text);
+                reasons_add(reasons, "bind.proof", REASON_FAIL, "%s", err.text);
         else
                 leaf->has_tree = true;
+}
+
+static void read_host_leaf(struct verify_run *run, struct verify_leaf *leaf)
+{
+        struct bytes bytes;
+
+        if (run->result->n_vms != 0 && !evidence_get(run->request->evidence, "host/leaf", &bytes))
+                return;
+        read_leaf(run, leaf, "host");
+        if (leaf->is_read && leaf->leaf.launch != LEAF_LAUNCH_HOST)
+                reasons_add(&leaf->machine->reasons, "bind.leaf", REASON_FAIL,
+                            "the host's leaf about itself is about a VM");
+}
+
+void verify_read_leaves(struct verify_run *run)
+{
+        size_t n = run->result->n_vms;
+
+        for (size_t i = 0; i < n; i++) {
+                char dir[DIR_MAX];
+
+                run->leaves[i].machine = run->result->vms[i];
+                dir_of(run->result->vms[i], dir);
+                read_leaf(run, &run->leaves[i], dir);
+                if (run->leaves[i].is_read)
+                        read_claims(run->result->vms[i], &run->leaves[i].leaf);
+        }
+        run->leaves[n].machine = run->result->host;
+        read_host_leaf(run, &run->leaves[n]);
 }
 
 static void check_tree(const struct verify_run *run, struct verify_machine *vm,
@@ -73,12 +105,13 @@ static void check_tree(const struct verify_run *run, struct verify_machine *vm,
 
 /* What the leaf says by itself. */
 static void check_leaf(const struct verify_run *run, struct verify_machine *vm,
-                       const struct leaf *leaf)
+                       const struct verify_leaf *read)
 {
+        const struct leaf *leaf = &read->leaf;
         static const uint8_t nil[LEAF_UUID_SIZE];
         struct reasons *reasons = &vm->reasons;
 
-        if (memcmp(leaf->nonce, run->result->challenge.nonce, sizeof(leaf->nonce)) != 0)
+        if (!verify_leaf_is_fresh(run, read))
                 reasons_add(reasons, "bind.nonce", REASON_FAIL,
                             "the host's leaf answers another challenge");
         if (leaf->launch == LEAF_LAUNCH_HOST || memcmp(leaf->uuid, nil, sizeof(nil)) == 0)
@@ -198,7 +231,7 @@ void verify_vm_judge(struct verify_run *run, size_t i)
                 return; /* said already; without the identity mark it is contraindicated */
         dir_of(vm, dir);
         check_tree(run, vm, leaf);
-        check_leaf(run, vm, &leaf->leaf);
+        check_leaf(run, vm, leaf);
         check_keys(run, vm, &leaf->leaf, dir);
         check_quote_digest(run, vm, &leaf->leaf, dir);
         check_components(run, vm, &leaf->leaf);

@@ -218,9 +218,9 @@ int verify_evidence(const struct verify_request *request, struct verify_result *
                 return err_set(err, ERR_NO_MEMORY, "verdict");
         run.result = result;
         run.leaves = leaves;
+        run.n_leaves = result->n_vms + 1;
         verify_host_keys(&run);
-        for (size_t i = 0; i < result->n_vms; i++)
-                verify_vm_read_leaf(&run, i);
+        verify_read_leaves(&run);
         verify_host_judge(&run);
         for (size_t i = 0; i < result->n_vms; i++)
                 verify_vm_judge(&run, i);

@@ -160,6 +160,8 @@ void builder_prepare(struct builder *b)
 {
         for (size_t i = 0; i < b->n_vms; i++)
                 prepare_vm(b, &b->vms[i]);
+        b->host_leaf = (struct leaf){.launch = LEAF_LAUNCH_HOST};
+        memcpy(b->host_leaf.nonce, b->challenge.nonce, sizeof(b->host_leaf.nonce));
 }
 
 static void put(struct evidence *evidence, const char *dir, const char *name, struct bytes data)
@@ -266,35 +268,45 @@ static void put_vm(struct builder *b, struct builder_vm *vm, struct evidence *ev
         assert_ok(qualify_quote_digest(attest, sig, vm->leaf.quote, &err), &err);
 }
 
+/* One leaf: the host's own when there is no VM. */
+static const struct leaf *leaf_at(const struct builder *b, size_t i, char dir[32])
+{
+        (void)snprintf(dir, 32, "host/");
+        if (b->n_vms == 0)
+                return &b->host_leaf;
+        (void)snprintf(dir, 32, "vms/%s/", b->vms[i].name);
+        return &b->vms[i].leaf;
+}
+
 /* Leaves, their tree, the proofs; the root's qualifying data goes into the host's quote. */
 static void put_tree(struct builder *b, struct evidence *evidence, uint8_t qualifying[32])
 {
         uint8_t hashes[BUILDER_VMS + 1][MERKLE_HASH_SIZE], memory[LEAF_SIZE_MAX];
+        size_t n = b->n_vms == 0 ? 1 : b->n_vms;
         struct merkle_tree AUTO_MERKLE_TREE *tree = NULL;
         struct err err = {0};
         struct writer w;
         char dir[32];
 
-        for (size_t i = 0; i < b->n_vms; i++) {
+        for (size_t i = 0; i < n; i++) {
                 writer_init_fixed(&w, memory, sizeof(memory));
-                assert_ok(leaf_encode(&b->vms[i].leaf, &w, &err), &err);
+                assert_ok(leaf_encode(leaf_at(b, i, dir), &w, &err), &err);
                 assert_ok(merkle_leaf_hash(writer_bytes(&w), hashes[i], &err), &err);
-                (void)snprintf(dir, sizeof(dir), "vms/%s/", b->vms[i].name);
                 put(evidence, dir, "leaf", writer_bytes(&w));
         }
         /* A leaf for a VM that nobody asked about: the tree is never only ours. */
-        memset(hashes[b->n_vms], 0xee, MERKLE_HASH_SIZE);
-        assert_ok(merkle_tree_new(hashes, b->n_vms + 1, &tree, &err), &err);
-        for (size_t i = 0; i < b->n_vms; i++) {
+        memset(hashes[n], 0xee, MERKLE_HASH_SIZE);
+        assert_ok(merkle_tree_new(hashes, n + 1, &tree, &err), &err);
+        for (size_t i = 0; i < n; i++) {
                 struct merkle_proof proof;
 
                 assert_ok(merkle_tree_prove(tree, i, &proof, &err), &err);
                 writer_init_fixed(&w, memory, sizeof(memory));
                 merkle_proof_encode(&proof, &w);
-                (void)snprintf(dir, sizeof(dir), "vms/%s/", b->vms[i].name);
+                (void)leaf_at(b, i, dir);
                 put(evidence, dir, "proof", writer_bytes(&w));
         }
-        assert_ok(qualify_tree(tpm_name_bytes(&b->cek.name), b->n_vms + 1, merkle_tree_root(tree),
+        assert_ok(qualify_tree(tpm_name_bytes(&b->cek.name), n + 1, merkle_tree_root(tree),
                                qualifying, &err),
                   &err);
 }

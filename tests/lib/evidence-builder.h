@@ -45,7 +45,8 @@ struct builder {
         uint8_t pcrs[24][32]; /* of the host */
         char *host_log;       /* host/catena_log */
         size_t host_log_len;
-        const char *about; /* about.json */
+        const char *about;     /* about.json */
+        struct leaf host_leaf; /* of the host alone, when n_vms is 0 */
 };
 
 /* Makes all keys and the CA (in a directory below dir). Fails the test on any error. */
