@@ -234,6 +234,11 @@ static void cek_by_quote(struct evidence *e)
         take(e, "host/cek.sig", good, "host/quote.sig");
 }
 
+static void host_ek_of_other(struct evidence *e)
+{
+        take(e, "host/ek.pub", good_other, "host/ek.pub");
+}
+
 static void other_name(struct evidence *e)
 {
         builder_put_text(e, "host/name", "host-b");
@@ -307,6 +312,7 @@ static const struct {
     {"C-KEYDIFF certificate of another host", certificate_of_other, "cert.ak", false},
     {"E-NOCLIENT no certificate", no_certificate, "bind.missing", false},
     {"certificate malformed", bad_certificate, "cert.ak", false},
+    {"K-TWO-EK host EK swapped", host_ek_of_other, "quote.signer", false},
     {"CEK swapped", cek_of_other, "bind.cek", false},
     {"CEK of another host", cek_certified_by_other, "bind.cek", false},
     {"Q-TYPE a quote as certification", cek_by_quote, "bind.cek", false},

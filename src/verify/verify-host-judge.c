@@ -66,6 +66,8 @@ static void check_quote(struct verify_run *run, struct bytes attest, struct byte
                                         .required = PCR_BIT(HOSTLOG_PCR) | POLICY_REQUIRED_MASK};
         struct quote_result quote;
 
+        if (run->ek_qualified.len != 0)
+                request.parent_name = &run->ek_qualified;
         if (tree != NULL)
                 request.nonce = (struct bytes){tree, QUALIFY_SIZE};
         quote_check(&request, reasons, &quote);

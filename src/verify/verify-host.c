@@ -179,7 +179,8 @@ static void read_ek(struct verify_run *run)
         if (!verify_get(run, host, "host", "ek.pub", &bytes))
                 return;
         if (tpm_public_parse(bytes, &public, &err) != 0 ||
-            tpm_name_of_public(&public, &name, &err) != 0)
+            tpm_name_of_public(&public, &name, &err) != 0 ||
+            quote_endorsement_name(&public, &run->ek_qualified, &err) != 0)
                 reasons_add(&host->reasons, "bind.ek", REASON_FAIL, "host/ek.pub: %s", err.text);
         else
                 (void)hex_encode(name.data, name.len, host->id);
