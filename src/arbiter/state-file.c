@@ -71,7 +71,7 @@ int state_file_load(int dir, struct state_file *ret_state, struct err *err)
 
 int state_file_save(int dir, uint64_t generation, struct bytes blob, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         uint8_t digest[32];
 
         writer_init(&w, FILE_MAX);

@@ -44,6 +44,23 @@ int err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Says what the user can do. Keeps the code and the text; returns the code. */
 int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+#if defined(__clang_analyzer__) || defined(CATENA_ANALYZER)
+/*
+ * Analyzers see one file at a time and would believe that an error's code can be 0, that is, that
+ * a function can fail and its caller go on. This tells them; compilers never see it.
+ */
+static inline int err_negative(int code)
+{
+        if (code >= 0)
+                __builtin_unreachable();
+        return code;
+}
+#define err_set(...)       err_negative(err_set(__VA_ARGS__))
+#define err_set_errno(...) err_negative(err_set_errno(__VA_ARGS__))
+#define err_wrap(...)      err_negative(err_wrap(__VA_ARGS__))
+#define err_hint(...)      err_negative(err_hint(__VA_ARGS__))
+#endif
+
 /* The name of a code in lower case ("not-trusted"), its public text, its exit code. */
 const char *err_name(int code);
 const char *err_public_text(int code);

@@ -112,7 +112,7 @@ static void remembers_overflow(void **state)
 
 static void grows_to_its_maximum(void **state)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         uint8_t block[100] = {7};
         size_t len;
         uint8_t *data;

@@ -19,7 +19,7 @@ static int put_claims(const json_t *claims, struct writer *w, struct err *err)
 
 int jwt_sign(const json_t *claims, const struct pkey *key, char **ret_token, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         uint8_t signature[PKEY_ES256_SIZE];
         size_t len;
         int rc;
@@ -70,7 +70,7 @@ static int split(struct bytes token, struct parts *ret_parts)
 
 static int decode_object(struct bytes text, const char *what, json_t **ret_object, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         json_t AUTO_JSON *object = NULL;
         json_error_t where;
 

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         message = wire_message_find(protocols[which % ARRAY_SIZE(protocols)], code);
         if (message != NULL && wire_decode(message, payload, decoded, message->size, &err) == 0) {
-                struct writer AUTO_WRITER w;
+                struct writer AUTO_WRITER w = {0};
 
                 /* What decodes encodes to the same bytes. */
                 writer_init(&w, size);

@@ -380,7 +380,7 @@ bool wire_link_has_output(const struct wire_link *link)
 
 static int queue_hello(struct wire_link *link, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         if (link->hello_sent)
                 return 0;
@@ -398,7 +398,7 @@ int wire_link_send(struct wire_link *link, uint16_t code, uint32_t id, uint16_t 
                    const void *message, const int *fds, struct err *err)
 {
         const struct wire_message *row = wire_message_find(link->protocol, code);
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         if (row == NULL || (row->sender & link->self) == 0)
                 abort(); /* we never send what we may not */
@@ -412,7 +412,7 @@ int wire_link_send(struct wire_link *link, uint16_t code, uint32_t id, uint16_t 
 
 int wire_link_forward(struct wire_link *link, const struct wire_frame *frame, struct err *err)
 {
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         writer_init(&w, WIRE_HEADER_SIZE + link->protocol->payload_max);
         put_header(&w, frame->message->code, frame->flags, frame->id);

@@ -14,7 +14,7 @@ static void comes_back_as_it_went(void **state)
         struct engine_persist out = {
             .sequence = 7, .kind = ENGINE_BLOB_PERMANENT, .blob = {(const uint8_t *)"blob", 4}};
         struct engine_persist in = {0};
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct err err = {0};
 
         (void)state;
@@ -32,7 +32,7 @@ static void refuses_every_cut_and_every_surplus(void **state)
 {
         struct engine_failed out = {.code = 3, .text = wire_text("words")};
         struct engine_failed in = {.code = 0xdead};
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct err err = {0};
 
         (void)state;
@@ -104,7 +104,7 @@ static void refuses_fields_over_their_maximum(void **state)
         static uint8_t large[ENGINE_COMMAND_MAX + 1];
         struct engine_command out = {.command = {large, sizeof(large)}};
         struct engine_command in;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct err err = {0};
 
         (void)state;

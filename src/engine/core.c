@@ -1,0 +1,252 @@
+#include "engine/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/vtpm.h"
+
+static int protocol_error(const char *words, struct err *err)
+{
+        return err_set(err, ERR_MALFORMED, "core channel: %s", words);
+}
+
+static int send_frame(struct engine *engine, uint16_t code, uint32_t id, const void *message,
+                      struct err *err)
+{
+        return engine->core == NULL ? 0
+                                    : wire_link_send(engine->core, code, id, 0, message, NULL, err);
+}
+
+int core_send_event(struct engine *engine, enum engine_event_kind kind, struct err *err)
+{
+        const struct engine_event event = {.kind = (uint8_t)kind, .init_count = engine->init_count};
+
+        return send_frame(engine, engine_event_code, 0, &event, err);
+}
+
+void core_send_failed(struct engine *engine, const struct err *failure)
+{
+        struct engine_failed failed = {.code = (uint16_t)err_to_wire(failure->code),
+                                       .text = wire_text(failure->text)};
+        struct err err = {0};
+
+        if (failed.text.len > 400)
+                failed.text.len = 400;
+        /* When not even this goes, the end of the process says it. */
+        if (send_frame(engine, engine_failed_code, 0, &failed, &err) != 0)
+                log_error(&(struct log_fields){.err = failure}, "cannot tell the TCB");
+}
+
+/* ---- persisting ---- */
+
+static int queue_command(struct engine *engine, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_queued *queued = &engine->queue[engine->queue_len];
+        struct engine_command command;
+        int rc = wire_frame_decode(frame, &command, sizeof(command), err);
+
+        if (rc != 0)
+                return rc;
+        if (engine->queue_len == ENGINE_QUEUE_MAX)
+                return protocol_error("too many commands at once", err);
+        queued->id = frame->id;
+        queued->len = command.command.len;
+        if (queued->len > 0)
+                memcpy(queued->command, command.command.data, queued->len);
+        engine->queue_len++;
+        return 0;
+}
+
+/* One frame while a blob is on its way: 0 and *ret_done when it is durable. */
+static int await_frame(struct engine *engine, bool *ret_done, struct err *err)
+{
+        struct wire_frame frame;
+        struct engine_persisted persisted;
+        int rc = wire_link_receive(engine->core, &frame, err);
+
+        if (rc != 0)
+                return rc;
+        if (frame.message->code == engine_command_code)
+                return queue_command(engine, &frame, err);
+        if (frame.message->code == engine_stop_code)
+                return err_set(err, ERR_INTERRUPTED, "stopped");
+        if (frame.message->code != engine_persisted_code)
+                return protocol_error("unexpected message before a blob was durable", err);
+        rc = wire_frame_decode(&frame, &persisted, sizeof(persisted), err);
+        if (rc != 0)
+                return rc;
+        if (persisted.sequence != engine->sequence)
+                return protocol_error("acknowledgement of another blob", err);
+        *ret_done = true;
+        return 0;
+}
+
+void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
+{
+        struct engine *engine = context;
+        const struct engine_persist persist = {
+            .sequence = ++engine->sequence, .kind = (uint8_t)kind, .blob = blob};
+        struct err err = {0};
+        bool done = engine->core == NULL;
+        int rc = send_frame(engine, engine_persist_code, 0, &persist, &err);
+
+        while (rc == 0 && !done)
+                rc = await_frame(engine, &done, &err);
+        if (rc == 0)
+                return;
+        if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
+                log_error(&(struct log_fields){.err = &err}, "state could not be handed over");
+        _exit(rc == ERR_INTERRUPTED ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* ---- the TCB's messages ---- */
+
+static int send_ready(struct engine *engine, struct err *err)
+{
+        const struct engine_ready ready = {.version = wire_text(CATENA_VERSION),
+                                           .libtpms = wire_text(vtpm_library_version()),
+                                           .sandbox = wire_text(engine->sandbox_words)};
+
+        return send_frame(engine, engine_ready_code, 0, &ready, err);
+}
+
+static int on_start(struct engine *engine, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_start start;
+        int rc = wire_frame_decode(frame, &start, sizeof(start), err);
+
+        if (rc != 0)
+                return rc;
+        if (engine->life.state != ENGINE_WAITING || start.flags != 0)
+                return protocol_error("second start, or unknown flags", err);
+        /* Manufacture waits for PERSISTED, which takes the frame's buffer: copy what is needed. */
+        if (start.seed.len != 0 && start.seed.len != ENGINE_SEED_SIZE)
+                return protocol_error("seed of a wrong size", err);
+        rc = vtpm_load(&(struct vtpm_setup){.permanent = start.permanent,
+                                            .volatile_state = start.volatile_state,
+                                            .seed = start.seed,
+                                            .persist = core_persist,
+                                            .context = engine},
+                       err);
+        if (rc != 0)
+                return err_wrap(err, "start");
+        sm_move(&engine->life, ENGINE_OFF);
+        return send_ready(engine, err);
+}
+
+static bool is_whole(struct bytes command, uint32_t *ret_code)
+{
+        struct reader r = reader_from_bytes(command);
+        uint16_t tag;
+        uint32_t size;
+        uint32_t code;
+
+        if (reader_get_be16(&r, &tag) != 0 || reader_get_be32(&r, &size) != 0 ||
+            reader_get_be32(&r, &code) != 0 || size != command.len)
+                return false;
+        *ret_code = code;
+        return true;
+}
+
+/* engine.h says how these live beside the guest's. */
+static int run_command(struct engine *engine, struct bytes command, struct bytes *ret_response,
+                       struct err *err)
+{
+        uint32_t code = 0;
+        int rc = 0;
+
+        if (!is_whole(command, &code)) {
+                *ret_response = vtpm_error_response(VTPM_RC_COMMAND_SIZE);
+                return 0;
+        }
+        if (engine->life.state == ENGINE_RUNNING && code == VTPM_CC_STARTUP) {
+                *ret_response = vtpm_error_response(VTPM_RC_INITIALIZE);
+                return 0;
+        }
+        if (engine->life.state == ENGINE_OFF)
+                rc = engine_power_on(engine, ENGINE_PRIVATE, err);
+        if (rc != 0)
+                return rc;
+        vtpm_set_locality(0);
+        *ret_response = vtpm_process(command);
+        vtpm_set_locality(engine->locality);
+        return 0;
+}
+
+static int answer_command(struct engine *engine, uint32_t id, struct bytes command, struct err *err)
+{
+        struct engine_response response;
+        int rc;
+
+        if (engine->life.state == ENGINE_WAITING)
+                return protocol_error("command before start", err);
+        rc = run_command(engine, command, &response.response, err);
+        return rc != 0 ? rc : send_frame(engine, engine_response_code, id, &response, err);
+}
+
+static int on_command(struct engine *engine, const struct wire_frame *frame, struct err *err)
+{
+        int rc = queue_command(engine, frame, err);
+
+        /* Through the queue, since the command may itself have to wait for a PERSISTED. */
+        return rc != 0 ? rc : core_run_queued(engine, err);
+}
+
+int core_run_queued(struct engine *engine, struct err *err)
+{
+        int rc = 0;
+
+        while (rc == 0 && engine->queue_len > 0) {
+                struct engine_queued first = engine->queue[0];
+
+                engine->queue_len--;
+                memmove(engine->queue, engine->queue + 1,
+                        engine->queue_len * sizeof(engine->queue[0]));
+                rc =
+                    answer_command(engine, first.id, (struct bytes){first.command, first.len}, err);
+                explicit_bzero(&first, sizeof(first));
+        }
+        return rc;
+}
+
+static int on_persisted(struct engine *engine, const struct wire_frame *frame, struct err *err)
+{
+        (void)engine;
+        (void)frame;
+        return protocol_error("acknowledgement of nothing", err);
+}
+
+static int on_stop(struct engine *engine, const struct wire_frame *frame, struct err *err)
+{
+        (void)frame;
+        (void)err;
+        engine->stopping = true;
+        return 0;
+}
+
+static const struct {
+        uint16_t code;
+        int (*handle)(struct engine *engine, const struct wire_frame *frame, struct err *err);
+} handlers[] = {
+    {engine_start_code, on_start},
+    {engine_persisted_code, on_persisted},
+    {engine_command_code, on_command},
+    {engine_stop_code, on_stop},
+};
+
+int core_receive(struct engine *engine, struct err *err)
+{
+        struct wire_frame frame;
+        int rc = wire_link_receive(engine->core, &frame, err);
+
+        if (rc == WIRE_AGAIN)
+                return 0;
+        if (rc != 0)
+                return rc;
+        for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+                if (handlers[i].code == frame.message->code)
+                        return handlers[i].handle(engine, &frame, err);
+        return protocol_error("unexpected message", err);
+}

@@ -1,0 +1,26 @@
+/*
+ * The engine's side of the core channel.
+ */
+#ifndef ENGINE_CORE_H
+#define ENGINE_CORE_H
+
+#include "engine/engine.h"
+
+/* Handles one frame that is there (or waits for one on a blocking descriptor). */
+int core_receive(struct engine *engine, struct err *err) MUST_CHECK;
+
+/* Runs the commands that waited behind a PERSIST. */
+int core_run_queued(struct engine *engine, struct err *err) MUST_CHECK;
+
+/*
+ * A vtpm_persist_fn with the engine as context: sends the blob and returns when the TCB has
+ * answered that it is durable, however long that takes; a full disk stalls the guest's command.
+ * Ends the process, with nothing acknowledged, when the TCB goes away or says stop.
+ */
+void core_persist(void *engine, enum engine_blob_kind kind, struct bytes blob);
+
+/* The engine's words to the TCB; without a core channel they do nothing. */
+int core_send_event(struct engine *engine, enum engine_event_kind kind, struct err *err) MUST_CHECK;
+void core_send_failed(struct engine *engine, const struct err *failure);
+
+#endif

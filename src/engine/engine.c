@@ -1,0 +1,199 @@
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/control.h"
+#include "engine/core.h"
+#include "engine/data.h"
+#include "engine/vtpm.h"
+
+static const struct sm_state states[ENGINE_STATE_COUNT] = {
+    [ENGINE_WAITING] = {"waiting", SM_TO(ENGINE_OFF)},
+    [ENGINE_OFF] = {"off", SM_TO(ENGINE_PRIVATE) | SM_TO(ENGINE_RUNNING)},
+    [ENGINE_PRIVATE] = {"private", SM_TO(ENGINE_OFF)},
+    [ENGINE_RUNNING] = {"running", SM_TO(ENGINE_OFF)},
+};
+
+static bool power_agrees(const struct sm *sm)
+{
+        return vtpm_is_on() == (sm->state == ENGINE_PRIVATE || sm->state == ENGINE_RUNNING);
+}
+
+int engine_new_detached(struct engine **ret_engine, struct err *err)
+{
+        struct engine *engine = calloc(1, sizeof(*engine));
+
+        if (engine == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        sm_init(&engine->life, "engine", states, ENGINE_STATE_COUNT, ENGINE_WAITING, power_agrees);
+        stream_init(&engine->control, -1);
+        stream_init(&engine->data, -1);
+        engine->passed_fd = -1;
+        engine->sandbox_words = "";
+        *ret_engine = engine;
+        return 0;
+}
+
+int engine_new(int core_fd, int control_fd, struct engine **ret_engine, struct err *err)
+{
+        struct engine AUTO_ENGINE *engine = NULL;
+        int AUTO_FD core = core_fd;
+        int AUTO_FD control = control_fd;
+        int rc = engine_new_detached(&engine, err);
+
+        if (rc == 0 && control >= 0)
+                rc = fd_set_nonblocking(control, err);
+        if (rc == 0)
+                rc = wire_link_new(TAKE_FD(core), &wire_engine_protocol, WIRE_SERVER, &engine->core,
+                                   err);
+        if (rc != 0)
+                return rc;
+        stream_init(&engine->control, TAKE_FD(control));
+        *ret_engine = TAKE(engine);
+        return 0;
+}
+
+void engine_free(struct engine *engine)
+{
+        if (engine == NULL)
+                return;
+        vtpm_unload();
+        wire_link_free(engine->core);
+        stream_close(&engine->control);
+        stream_close(&engine->data);
+        fd_close(&engine->passed_fd);
+        explicit_bzero(engine, sizeof(*engine));
+        free(engine);
+}
+
+int engine_power_on(struct engine *engine, enum engine_state state, struct err *err)
+{
+        int rc;
+
+        engine_power_off(engine);
+        vtpm_set_locality(engine->locality);
+        rc = vtpm_power_on(err);
+        if (rc == 0)
+                sm_move(&engine->life, state);
+        return rc;
+}
+
+void engine_power_off(struct engine *engine)
+{
+        vtpm_power_off();
+        if (engine->life.state != ENGINE_OFF)
+                sm_move(&engine->life, ENGINE_OFF);
+}
+
+/* ---- the loop ---- */
+
+/* Descriptors that came with bytes: one is kept for SET_DATAFD, anything else is an offence. */
+static bool keep_passed(struct engine *engine, int *fds, size_t n_fds)
+{
+        if (n_fds == 0)
+                return true;
+        if (n_fds == 1 && engine->passed_fd < 0) {
+                engine->passed_fd = fds[0];
+                return true;
+        }
+        for (size_t i = 0; i < n_fds; i++)
+                fd_close(&fds[i]);
+        return false;
+}
+
+static int control_ready(struct engine *engine, struct err *err)
+{
+        int fds[FD_PASS_MAX];
+        size_t n_fds = 0;
+        int n = stream_fill(&engine->control, fds, &n_fds);
+        int rc;
+
+        if (n < 0 || !keep_passed(engine, fds, n_fds))
+                return control_hang_up(engine, ENGINE_EVENT_CLOSED, err);
+        rc = control_run(engine, err);
+        /* A descriptor that nobody claimed although its message is through. */
+        if (rc == 0 && engine->passed_fd >= 0 && engine->control.in_len == 0)
+                rc = control_hang_up(engine, ENGINE_EVENT_CLOSED, err);
+        return rc;
+}
+
+static int data_ready(struct engine *engine, struct err *err)
+{
+        if (stream_fill(&engine->data, NULL, NULL) < 0) {
+                stream_close(&engine->data);
+                return 0;
+        }
+        return data_run(engine, err);
+}
+
+struct channel {
+        struct stream *stream;
+        int (*ready)(struct engine *engine, struct err *err);
+        int (*run)(struct engine *engine, struct err *err);
+};
+
+/* Either output waits and only that is served, or input may come. */
+static int serve_channel(struct engine *engine, const struct channel *channel, short revents,
+                         struct err *err)
+{
+        if (revents == 0)
+                return 0;
+        if (!stream_has_output(channel->stream))
+                return channel->ready(engine, err);
+        if (stream_flush(channel->stream) != 0) {
+                stream_close(channel->stream);
+                return 0;
+        }
+        return channel->run(engine, err);
+}
+
+static short events_for(const struct stream *stream)
+{
+        return stream_has_output(stream) ? POLLOUT : POLLIN;
+}
+
+static int serve_once(struct engine *engine, struct err *err)
+{
+        const struct channel control = {&engine->control, control_ready, control_run};
+        const struct channel data = {&engine->data, data_ready, data_run};
+        const bool half = engine->data.in_len > 0 && !stream_has_output(&engine->data);
+        struct pollfd polled[] = {
+            {.fd = engine->data.fd, .events = events_for(&engine->data)},
+            {.fd = engine->control.fd, .events = events_for(&engine->control)},
+            {.fd = wire_link_fd(engine->core), .events = POLLIN},
+        };
+        int n = poll(polled, ARRAY_SIZE(polled), half ? ENGINE_HALF_COMMAND_MS : -1);
+        int rc = 0;
+
+        if (n < 0 && errno != EINTR)
+                return err_set_errno(err, errno, "poll");
+        if (n == 0 && half && data_abandon(engine) != 0)
+                stream_close(&engine->data);
+        if (n <= 0)
+                return 0;
+        /* The TCB first; the guest's commands come last and cannot starve it. */
+        if (polled[2].revents != 0)
+                rc = core_receive(engine, err);
+        if (rc == 0)
+                rc = serve_channel(engine, &control, polled[1].revents, err);
+        if (rc == 0 && engine->data.fd == polled[0].fd)
+                rc = serve_channel(engine, &data, polled[0].revents, err);
+        /* Whatever ran may have waited for a PERSISTED, and the TCB's commands behind it. */
+        return rc != 0 ? rc : core_run_queued(engine, err);
+}
+
+int engine_run(struct engine *engine, struct err *err)
+{
+        int rc = 0;
+
+        while (rc == 0 && !engine->stopping)
+                rc = serve_once(engine, err);
+        if (rc == ERR_UNREACHABLE)
+                return 0;
+        if (rc != 0)
+                core_send_failed(engine, err);
+        return rc;
+}

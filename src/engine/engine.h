@@ -1,0 +1,79 @@
+/*
+ * catena-vtpm: one TPM 2.0 for one VM. Three channels: the core channel to the TCB
+ * (wire/engine.def), QEMU's control channel, and the data channel that QEMU hands over through it.
+ * One thread, one loop; a channel that is slow or broken does not hold up the others.
+ *
+ * Life: the TCB's ENGINE_START loads or manufactures the TPM (OFF). QEMU's INIT powers it on for
+ * the guest (RUNNING), STOP, SHUTDOWN and the end of QEMU power it off.
+ *
+ * The TCB's own commands (ENGINE_COMMAND) run between two of the guest's, at locality 0:
+ *  - While the TPM is off the first one powers it on privately (PRIVATE); the TCB then sends
+ *    TPM2_Startup itself, and TPM2_Shutdown(CLEAR) when it is done, so that the guest's next start
+ *    counts as orderly. QEMU sees nothing of it: commands on the data channel are answered
+ *    0x101 (not yet initialised), and its STOP or INIT ends the private session with everything
+ *    volatile in it (PCRs, loaded keys, sessions).
+ *  - While RUNNING they share the guest's TPM: what they load the TCB must flush. TPM2_Startup is
+ *    the guest's alone and answered TPM_RC_INITIALIZE (0x100).
+ * They are never counted as INIT and raise no ENGINE_EVENT.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/sm.h"
+#include "engine/stream.h"
+#include "wire/engine.h"
+#include "wire/link.h"
+
+#define ENGINE_QUEUE_MAX       8    /* TCB's commands that wait behind a PERSIST */
+#define ENGINE_HALF_COMMAND_MS 1000 /* after this a half command is answered with an error */
+
+enum engine_state {
+        ENGINE_WAITING, /* for ENGINE_START */
+        ENGINE_OFF,
+        ENGINE_PRIVATE, /* on, for the TCB's commands only */
+        ENGINE_RUNNING, /* on, for the guest */
+        ENGINE_STATE_COUNT,
+};
+
+/* A command of the TCB's that came while the engine waited for a PERSISTED. */
+struct engine_queued {
+        uint32_t id;
+        size_t len;
+        uint8_t command[ENGINE_COMMAND_MAX];
+};
+
+struct engine {
+        struct sm life;
+        struct wire_link *core; /* NULL in tests that need none */
+        struct stream control;
+        struct stream data;
+        size_t control_skip; /* bytes of a refused message's body still to come */
+        int passed_fd;       /* came on the control channel, not yet claimed */
+        uint8_t locality;    /* of the guest's commands */
+        uint32_t init_count;
+        bool startup_seen; /* since the last INIT */
+        bool stopping;
+        uint64_t sequence; /* of the last PERSIST */
+        const char *sandbox_words;
+        struct engine_queued queue[ENGINE_QUEUE_MAX];
+        size_t queue_len;
+};
+
+/* Takes the descriptors; control_fd may be -1 (a TPM for the TCB alone). */
+int engine_new(int core_fd, int control_fd, struct engine **ret_engine, struct err *err) MUST_CHECK;
+
+/* The same without a core channel: blobs count as persisted at once. For tests and fuzzing. */
+int engine_new_detached(struct engine **ret_engine, struct err *err) MUST_CHECK;
+
+void engine_free(struct engine *engine);
+DEFINE_CLEANUP(struct engine *, engine_free)
+#define AUTO_ENGINE CLEANUP(engine_free_p)
+
+/* Serves until the TCB says stop or closes the core channel (0), or fails for good. */
+int engine_run(struct engine *engine, struct err *err) MUST_CHECK;
+
+/* Power for the guest or the TCB, and off; the state machine moves along. */
+int engine_power_on(struct engine *engine, enum engine_state state, struct err *err) MUST_CHECK;
+void engine_power_off(struct engine *engine);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * What libtpms takes from libcrypto is replaced at link time (-Wl,--wrap=...): its random numbers
+ * and its talk, and later its slow ways to sign. OpenSSL's own internal draws are not touched. This
+ * is the one file of the engine that may include OpenSSL's headers.
+ */
+#ifndef ENGINE_INTERPOSE_H
+#define ENGINE_INTERPOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INTERPOSE_SEED_SIZE 48 /* what libtpms 0.9.2 draws, once, while it manufactures */
+
+/* Makes OpenSSL load all it needs now and never look for files: call it before the sandbox. */
+void interpose_warm_up(void);
+
+/*
+ * From here on, until disarmed, the first draw of exactly INTERPOSE_SEED_SIZE bytes gets the seed.
+ * Arm right before the manufacture and disarm right after, whatever its outcome; disarming wipes
+ * the seed and tells whether it was used.
+ */
+void interpose_seed_arm(const uint8_t seed[INTERPOSE_SEED_SIZE]);
+bool interpose_seed_disarm(void);
+
+/* n bytes from getrandom(2). The process aborts when the kernel gives none (PROTOCOLS, Engines). */
+void interpose_random(void *data, size_t n);
+
+#endif
