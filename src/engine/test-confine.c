@@ -1,0 +1,157 @@
+/*
+ * The engine's own sandbox, entered for real: what an attacker inside would try first.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "engine/confine.h"
+#include "engine/interpose.h"
+#include "lib/test.h"
+
+static int do_open(void)
+{
+        return (int)syscall(SYS_open, "/etc/passwd", O_RDONLY, 0);
+}
+
+static int do_openat(void)
+{
+        return open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+}
+
+static int do_socket(void)
+{
+        return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int do_execve(void)
+{
+        return execl("/bin/true", "true", (char *)NULL);
+}
+
+static int do_ptrace(void)
+{
+        return (int)ptrace(PTRACE_ATTACH, 1, NULL, NULL);
+}
+
+static int do_fork(void)
+{
+        return (int)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static int do_kill(void)
+{
+        return kill(getppid(), SIGTERM);
+}
+
+static int do_tgkill_other(void)
+{
+        return (int)syscall(SYS_tgkill, 1, 1, SIGTERM);
+}
+
+static int do_process_vm_readv(void)
+{
+        return (int)syscall(SYS_process_vm_readv, 1, NULL, 0, NULL, 0, 0);
+}
+
+static int do_executable_memory(void)
+{
+        return (int)syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static int do_stat(void)
+{
+        struct stat st;
+
+        return stat("/etc/shadow", &st);
+}
+
+static int do_abort(void)
+{
+        abort();
+}
+
+static int in_sandbox(int (*attempt)(void))
+{
+        int status = 0;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                struct err err = {0};
+                char words[256];
+
+                (void)dup2(0, CONFINE_CORE_FD);
+                (void)dup2(0, CONFINE_CONTROL_FD);
+                interpose_warm_up();
+                if (confine_engine(words, sizeof(words), &err) != 0)
+                        _exit(100);
+                _exit(attempt());
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void dies_by_what_an_engine_never_does(void **state)
+{
+        static const struct {
+                const char *name;
+                int (*attempt)(void);
+                int result;
+        } rows[] = {
+            {"open", do_open, -SIGSYS},
+            {"openat", do_openat, -SIGSYS},
+            {"socket", do_socket, -SIGSYS},
+            {"execve", do_execve, -SIGSYS},
+            {"ptrace", do_ptrace, -SIGSYS},
+            {"fork", do_fork, -SIGSYS},
+            {"kill", do_kill, -SIGSYS},
+            {"tgkill of another", do_tgkill_other, -SIGSYS},
+            {"process_vm_readv", do_process_vm_readv, -SIGSYS},
+            {"executable memory", do_executable_memory, -SIGSYS},
+            {"stat", do_stat, -SIGSYS},
+            {"abort", do_abort, -SIGABRT},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                int result = in_sandbox(rows[i].attempt);
+
+                if (result != rows[i].result)
+                        fail_msg("%s: %d", rows[i].name, result);
+        }
+}
+
+static int live_on(void)
+{
+        uint8_t bytes[16];
+        void *memory = malloc(300000);
+
+        interpose_random(bytes, sizeof(bytes));
+        free(memory);
+        return memory == NULL;
+}
+
+static void lives_on_with_what_it_needs(void **state)
+{
+        (void)state;
+        assert_int_equal(in_sandbox(live_on), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(dies_by_what_an_engine_never_does),
+            cmocka_unit_test(lives_on_with_what_it_needs),
+        };
+        return cmocka_run_group_tests_name("confine", tests, NULL, NULL);
+}
