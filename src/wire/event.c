@@ -12,6 +12,8 @@ struct wire_event {
         const struct wire_event_ops *ops;
         void *user;
         bool closed;
+        bool busy;   /* one of ops is running */
+        bool doomed; /* freed by it: to be released afterwards */
 };
 
 static int watch(struct wire_event *we, struct err *err)
@@ -48,10 +50,17 @@ static int handle_frames(struct wire_event *we, struct err *err)
                         return rc;
                 rc = we->ops->frame(we->user, &frame, err);
                 wire_frame_close_fds(&frame);
-                if (rc != 0)
+                if (rc != 0 || we->doomed)
                         return rc;
         }
         return 0;
+}
+
+static void release(struct wire_event *we)
+{
+        sd_event_source_disable_unref(we->source);
+        wire_link_free(we->link);
+        free(we);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
@@ -62,14 +71,18 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 
         (void)source;
         (void)fd;
+        we->busy = true;
         if ((revents & EPOLLOUT) != 0)
                 rc = wire_link_flush(we->link, &err);
         if (rc == 0 && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
                 rc = handle_frames(we, &err);
-        if (rc == 0)
+        if (rc == 0 && !we->doomed)
                 rc = watch(we, &err);
         if (rc != 0)
-                close_link(we, &err); /* may free we */
+                close_link(we, &err);
+        we->busy = false;
+        if (we->doomed)
+                release(we);
         return 0;
 }
 
@@ -108,9 +121,12 @@ void wire_event_free(struct wire_event *we)
         if (we == NULL)
                 return;
         we->closed = true;
-        sd_event_source_disable_unref(we->source);
-        wire_link_free(we->link);
-        free(we);
+        if (we->busy) {
+                we->doomed = true;
+                (void)sd_event_source_set_enabled(we->source, SD_EVENT_OFF);
+                return;
+        }
+        release(we);
 }
 
 int wire_event_send(struct wire_event *we, uint16_t code, uint32_t id, uint16_t flags,

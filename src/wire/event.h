@@ -13,7 +13,7 @@ struct wire_event;
 struct wire_event_ops {
         /*
          * A frame came in. Descriptors in it that are not taken (set to -1) are closed afterwards.
-         * An error ends the link: closed() follows. Do not free the wire_event in here.
+         * An error ends the link: closed() follows.
          */
         int (*frame)(void *user, struct wire_frame *frame, struct err *err);
         /* The peer closed or broke the protocol (err says which). The owner frees it now or later.
@@ -21,11 +21,15 @@ struct wire_event_ops {
         void (*closed)(void *user, const struct err *err);
 };
 
+/*
+ * Either of the ops may free the wire_event: it is released when they have returned.
+ */
+void wire_event_free(struct wire_event *we);
+
 /* Takes fd (also on failure), makes it non-blocking and watches it. */
 int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
                    enum wire_role self, const struct wire_event_ops *ops, void *user,
                    struct wire_event **ret, struct err *err) MUST_CHECK;
-void wire_event_free(struct wire_event *we);
 
 /* wire_link_send(); what does not go out at once is sent as the descriptor takes it. */
 int wire_event_send(struct wire_event *we, uint16_t code, uint32_t id, uint16_t flags,

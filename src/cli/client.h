@@ -1,0 +1,33 @@
+/*
+ * The command line's connection to a host: requests to its TCB through catenad.
+ */
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include "cli/cli.h"
+#include "wire/link.h"
+#include "wire/tcb.h"
+
+struct client;
+
+/* Connects to the host in --state. ERR_UNREACHABLE with a hint when nobody serves there. */
+int client_open(struct cli *cli, struct client **ret_client, struct err *err) MUST_CHECK;
+void client_close(struct client *client);
+DEFINE_CLEANUP(struct client *, client_close)
+#define AUTO_CLIENT CLEANUP(client_close_p)
+
+/* Sends a request; the answers follow by client_next(). */
+int client_send(struct client *client, uint16_t code, const void *message,
+                struct err *err) MUST_CHECK;
+
+/*
+ * The next answer: 0 and *ret_frame, valid until the next call; the host's own error as it was
+ * sent (tcb_error); ERR_INTERRUPTED after SIGINT. Progress is shown and passed over.
+ */
+int client_next(struct client *client, struct wire_frame *ret_frame, struct err *err) MUST_CHECK;
+
+/* Sends, and takes exactly one answer of this code into the struct. */
+int client_call(struct client *client, uint16_t code, const void *message, uint16_t expected,
+                void *ret_answer, size_t size, struct err *err) MUST_CHECK;
+
+#endif

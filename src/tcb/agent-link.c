@@ -1,0 +1,230 @@
+#include "tcb/agent-link.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define USEC_PER_SEC 1000000U
+#define QUESTION_MAX 4096 /* bytes of an encoded question */
+
+/* A question that waits for its turn, encoded already: its fields may be gone by then. */
+struct pending {
+        struct pending *next;
+        const struct wire_message *message;
+        uint8_t *payload;
+        size_t len;
+        struct agent_question question;
+};
+
+struct agent_link {
+        struct wire_event *we;
+        sd_event_source *timeout;
+        const struct agent_link_ops *ops;
+        void *user;
+        bool up;
+        bool asked; /* the first question was sent */
+        uint32_t id;
+        struct pending *first;
+};
+
+static void answer_all(struct agent_link *link, const struct err *err);
+
+static void pending_free(struct pending *pending)
+{
+        free(pending->payload);
+        free(pending);
+}
+
+static int ask_next(struct agent_link *link, struct err *err)
+{
+        struct pending *pending = link->first;
+        struct wire_frame frame;
+
+        if (pending == NULL || link->asked)
+                return 0;
+        frame = (struct wire_frame){.message = pending->message,
+                                    .id = ++link->id,
+                                    .payload = {pending->payload, pending->len}};
+        link->asked = true;
+        (void)sd_event_source_set_time_relative(link->timeout,
+                                                (uint64_t)AGENT_TIMEOUT_SEC * USEC_PER_SEC);
+        (void)sd_event_source_set_enabled(link->timeout, SD_EVENT_ONESHOT);
+        return wire_event_forward(link->we, &frame, err);
+}
+
+/* The first question is answered; what the reply does may bring another one. */
+static void answer(struct agent_link *link, const struct wire_frame *frame, const struct err *err)
+{
+        struct pending *pending = link->first;
+        struct err failure = {0};
+
+        link->first = pending->next;
+        link->asked = false;
+        (void)sd_event_source_set_enabled(link->timeout, SD_EVENT_OFF);
+        pending->question.reply(pending->question.user, frame, err);
+        pending_free(pending);
+        while (link->up && link->first != NULL && !link->asked && ask_next(link, &failure) != 0)
+                answer_all(link, &failure);
+}
+
+static void answer_all(struct agent_link *link, const struct err *err)
+{
+        link->up = false;
+        while (link->first != NULL)
+                answer(link, NULL, err);
+}
+
+static int take_hello(struct agent_link *link, const struct wire_frame *frame, struct err *err)
+{
+        struct agent_hello hello;
+        char version[65];
+
+        if (wire_frame_decode(frame, &hello, sizeof(hello), err) != 0)
+                return err->code;
+        link->up = true;
+        link->ops->hello(link->user, wire_text_copy(hello.version, version, sizeof(version)));
+        return 0;
+}
+
+static int take_error(struct agent_link *link, const struct wire_frame *frame, struct err *err)
+{
+        struct agent_error failure;
+        struct err words = {0};
+        char text[401];
+
+        if (wire_frame_decode(frame, &failure, sizeof(failure), err) != 0)
+                return err->code;
+        wire_text_copy(failure.text, text, sizeof(text));
+        (void)err_set(&words, ERR_FAILED, "agent: %s", text);
+        answer(link, NULL, &words);
+        return 0;
+}
+
+/* An answer that is late or that nobody asked for is dropped: only ids of now count. */
+static int on_frame(void *user, struct wire_frame *frame, struct err *err)
+{
+        struct agent_link *link = user;
+        struct err words = {0};
+
+        if (frame->message->code == agent_hello_code)
+                return take_hello(link, frame, err);
+        if (!link->asked || frame->id != link->id)
+                return 0;
+        if (frame->message->code == agent_error_code)
+                return take_error(link, frame, err);
+        if (frame->message->code == link->first->question.expected) {
+                answer(link, frame, NULL);
+                return 0;
+        }
+        (void)err_set(&words, ERR_MALFORMED, "agent: answers with %s", frame->message->name);
+        answer(link, NULL, &words);
+        return 0;
+}
+
+static void on_closed(void *user, const struct err *err)
+{
+        struct agent_link *link = user;
+
+        answer_all(link, err);
+        link->ops->closed(link->user, err);
+}
+
+static const struct wire_event_ops link_ops = {on_frame, on_closed};
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *user)
+{
+        struct agent_link *link = user;
+        struct err err = {0};
+
+        (void)source;
+        (void)usec;
+        (void)err_set(&err, ERR_TIMEOUT, "agent: no answer in %d seconds", AGENT_TIMEOUT_SEC);
+        if (link->asked)
+                answer(link, NULL, &err);
+        return 0;
+}
+
+int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, void *user,
+                   struct agent_link **ret_link, struct err *err)
+{
+        int AUTO_FD owned = fd;
+        struct agent_link *link = calloc(1, sizeof(*link));
+        int rc;
+
+        if (link == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        link->ops = ops;
+        link->user = user;
+        rc = sd_event_add_time_relative(event, &link->timeout, CLOCK_MONOTONIC, 0, 0, on_timeout,
+                                        link);
+        if (rc >= 0)
+                rc = sd_event_source_set_enabled(link->timeout, SD_EVENT_OFF);
+        if (rc < 0)
+                rc = err_set_errno(err, -rc, "watch the agent");
+        else
+                rc = wire_event_new(event, TAKE_FD(owned), &wire_agent_protocol, WIRE_CLIENT,
+                                    &link_ops, link, &link->we, err);
+        if (rc != 0) {
+                agent_link_free(link);
+                return rc;
+        }
+        *ret_link = link;
+        return 0;
+}
+
+void agent_link_free(struct agent_link *link)
+{
+        struct err err = {0};
+
+        if (link == NULL)
+                return;
+        (void)err_set(&err, ERR_UNREACHABLE, "the VM was stopped");
+        answer_all(link, &err);
+        sd_event_source_disable_unref(link->timeout);
+        wire_event_free(link->we);
+        free(link);
+}
+
+bool agent_link_is_up(const struct agent_link *link)
+{
+        return link != NULL && link->up;
+}
+
+static int send_only(struct agent_link *link, const struct agent_question *question,
+                     struct err *err)
+{
+        return wire_event_send(link->we, question->code, ++link->id, 0, question->message, NULL,
+                               err);
+}
+
+int agent_link_ask(struct agent_link *link, const struct agent_question *question, struct err *err)
+{
+        struct pending **end;
+        struct pending *pending;
+        struct writer AUTO_WRITER w;
+
+        writer_init(&w, QUESTION_MAX);
+        if (!agent_link_is_up(link))
+                return err_set(err, ERR_UNREACHABLE, "the guest's agent does not answer");
+        if (question->reply == NULL)
+                return send_only(link, question, err);
+        pending = calloc(1, sizeof(*pending));
+        if (pending == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        pending->message = wire_message_find(&wire_agent_protocol, question->code);
+        pending->question = *question;
+        if (wire_encode(pending->message, question->message, &w, err) != 0) {
+                free(pending);
+                return err->code;
+        }
+        pending->payload = writer_take(&w, &pending->len);
+        for (end = &link->first; *end != NULL; end = &(*end)->next)
+                ;
+        *end = pending;
+        if (ask_next(link, err) == 0)
+                return 0;
+        /* Only the first question is ever sent, so the one that failed to go out is ours. */
+        link->first = NULL;
+        link->asked = false;
+        pending_free(pending);
+        return err->code;
+}

@@ -1,0 +1,45 @@
+/*
+ * The TCB's end of the channel to the agent in one guest. What comes in is a guest's word.
+ */
+#ifndef TCB_AGENT_LINK_H
+#define TCB_AGENT_LINK_H
+
+#include <systemd/sd-event.h>
+
+#include "wire/agent.h"
+#include "wire/event.h"
+
+#define AGENT_TIMEOUT_SEC 60 /* a guest under TCG takes seconds for a quote */
+
+struct agent_link;
+
+struct agent_link_ops {
+        void (*hello)(void *user, const char *version);
+        void (*closed)(void *user, const struct err *err);
+};
+
+/* Takes fd. */
+int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, void *user,
+                   struct agent_link **ret_link, struct err *err) MUST_CHECK;
+
+/* A question under way is answered with an error. NULL is allowed. */
+void agent_link_free(struct agent_link *link);
+
+bool agent_link_is_up(const struct agent_link *link);
+
+/* frame is NULL when the agent refused, answered something else, went away or took too long. */
+typedef void agent_reply_fn(void *user, const struct wire_frame *frame, const struct err *err);
+
+/* Asks; only an answer with the code expected is passed on as one. Questions wait for
+ * their turn. */
+struct agent_question {
+        uint16_t code;
+        const void *message;
+        uint16_t expected;
+        agent_reply_fn *reply; /* NULL: there is no answer, as to agent_poweroff */
+        void *user;
+};
+int agent_link_ask(struct agent_link *link, const struct agent_question *question,
+                   struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,44 @@
+#include "tcb/config.h"
+
+#include "base/fs.h"
+
+#define TEXT(section, name, field, fallback, doc)                                                  \
+        {                                                                                          \
+                section, name, CONF_TEXT, offsetof(struct tcb_config, field),                      \
+                    sizeof(((struct tcb_config *)0)->field), fallback, 0, 0, NULL, doc             \
+        }
+
+const struct conf_key tcb_config_keys[] = {
+    TEXT("host", "name", host_name, "host-a", "Name of this host in reports."),
+    TEXT("ptpm", "tcti", tcti, "embedded",
+         "The host's TPM: a TCTI string such as device:/dev/tpmrm0, or embedded for a software "
+         "TPM that is good for trying and testing."),
+    {"vm", "accel", CONF_CHOICE, offsetof(struct tcb_config, accel),
+     sizeof(((struct tcb_config *)0)->accel), "auto", 0, 0, "auto kvm tcg",
+     "Virtualisation: auto uses KVM where a guest really starts on it, and TCG otherwise."},
+    TEXT("vm", "qemu", qemu, "/usr/bin/qemu-system-x86_64", "The QEMU program."),
+    TEXT("vm", "ovmf_code", ovmf_code, "/usr/share/OVMF/OVMF_CODE_4M.fd", "Guests' firmware."),
+    TEXT("vm", "ovmf_vars", ovmf_vars, "/usr/share/OVMF/OVMF_VARS_4M.fd",
+         "Template of guests' UEFI variables."),
+    {"sandbox", "uid_base", CONF_NUMBER, offsetof(struct tcb_config, uid_base), 0, "720000", 1000,
+     4000000000U, NULL,
+     "First of the user ids that engines and guests run under when the TCB is root."},
+};
+const size_t tcb_config_n_keys = ARRAY_SIZE(tcb_config_keys);
+
+int tcb_config_load(const char *file, struct tcb_config *ret_config, struct err *err)
+{
+        return conf_load(file, tcb_config_keys, tcb_config_n_keys, ret_config, err);
+}
+
+int tcb_config_path(const struct tcb_config *config, const char *name, char ret_path[PATH_MAX],
+                    struct err *err)
+{
+        return fs_join(ret_path, PATH_MAX, config->state, name, err);
+}
+
+int tcb_config_program(const struct tcb_config *config, const char *name, char ret_path[PATH_MAX],
+                       struct err *err)
+{
+        return fs_join(ret_path, PATH_MAX, config->programs, name, err);
+}

@@ -1,0 +1,37 @@
+/*
+ * The TCB's configuration: STATE/catena.conf, or /etc/catena/catena.conf without --state.
+ */
+#ifndef TCB_CONFIG_H
+#define TCB_CONFIG_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+
+struct tcb_config {
+        char state[PATH_MAX];    /* --state: database, images, sockets */
+        char programs[PATH_MAX]; /* where catena-vtpm and catena-arbiter are: beside us */
+        char host_name[64];
+        char tcti[256];
+        char accel[8];
+        char qemu[PATH_MAX];
+        char ovmf_code[PATH_MAX];
+        char ovmf_vars[PATH_MAX];
+        uint64_t uid_base;
+};
+
+/* The keys that may stand in the file; also the manual's source. */
+extern const struct conf_key tcb_config_keys[];
+extern const size_t tcb_config_n_keys;
+
+/* Reads file into everything but state and programs, which the caller sets. */
+int tcb_config_load(const char *file, struct tcb_config *ret_config, struct err *err) MUST_CHECK;
+
+/* The path of a file in the state directory, or of a program of ours. */
+int tcb_config_path(const struct tcb_config *config, const char *name, char ret_path[PATH_MAX],
+                    struct err *err) MUST_CHECK;
+int tcb_config_program(const struct tcb_config *config, const char *name, char ret_path[PATH_MAX],
+                       struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,95 @@
+#include "tcb/create.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct creation {
+        struct tcb *tcb;
+        struct instance *instance;
+        create_fn *done;
+        void *user;
+};
+
+static void on_started(void *user, const struct err *failure)
+{
+        struct creation *creation = user;
+        struct instance *instance = creation->instance;
+
+        creation->done(creation->user, failure == NULL ? instance : NULL, failure);
+        if (failure != NULL)
+                tcb_forget_instance(creation->tcb, instance);
+        free(creation);
+}
+
+static const struct instance_user creation_ops = {.started = on_started};
+
+static int choose_uuid(const uint8_t wanted[16], uint8_t ret_uuid[16], struct err *err)
+{
+        static const uint8_t nil[16] = {0};
+
+        memcpy(ret_uuid, wanted, 16);
+        if (memcmp(wanted, nil, 16) != 0)
+                return 0;
+        if (getrandom(ret_uuid, 16, 0) != 16)
+                return err_set_errno(err, errno, "getrandom");
+        ret_uuid[6] = (uint8_t)((ret_uuid[6] & 0x0f) | 0x40);
+        ret_uuid[8] = (uint8_t)((ret_uuid[8] & 0x3f) | 0x80);
+        return 0;
+}
+
+int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], create_fn *done,
+                void *user, struct err *err)
+{
+        struct creation *creation;
+        uint8_t chosen[16];
+
+        if (!store_name_is_valid(name))
+                return err_set(err, ERR_USAGE, "a name has 1 to %d of a-z 0-9 . _ -", TCB_NAME_MAX);
+        if (choose_uuid(uuid, chosen, err) != 0)
+                return err->code;
+        creation = calloc(1, sizeof(*creation));
+        if (creation == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        *creation = (struct creation){.tcb = tcb, .done = done, .user = user};
+        if (instance_create(&tcb->instance_host, name, chosen, &creation_ops, creation,
+                            &creation->instance, err) != 0) {
+                free(creation);
+                return err->code;
+        }
+        creation->instance->next = tcb->instances;
+        tcb->instances = creation->instance;
+        return 0;
+}
+
+struct deletion {
+        struct tcb *tcb;
+        struct instance *instance;
+        struct request *request;
+};
+
+static void on_deleted(void *user, uint64_t value)
+{
+        struct deletion *deletion = user;
+
+        (void)value;
+        tcb_forget_instance(deletion->tcb, deletion->instance);
+        request_done(deletion->request);
+        free(deletion);
+}
+
+int delete_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
+                struct err *err)
+{
+        struct deletion *deletion = calloc(1, sizeof(*deletion));
+
+        if (deletion == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        *deletion = (struct deletion){tcb, instance, request};
+        if (instance_delete(instance, on_deleted, deletion, err) != 0) {
+                free(deletion);
+                return err->code;
+        }
+        return 0;
+}

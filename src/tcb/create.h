@@ -1,0 +1,21 @@
+/*
+ * Making and deleting vTPMs, alone or for a VM: the asynchronous part that both requests share.
+ */
+#ifndef TCB_CREATE_H
+#define TCB_CREATE_H
+
+#include "tcb/request.h"
+#include "tcb/tcb.h"
+
+/* Called once: with the instance, or with why there is none. */
+typedef void create_fn(void *user, struct instance *instance, const struct err *failure);
+
+/* uuid all zero: a random one (RFC 9562, version 4). */
+int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], create_fn *done,
+                void *user, struct err *err) MUST_CHECK;
+
+/* Deletes an idle instance for good and answers the request when that is durable. */
+int delete_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
+                struct err *err) MUST_CHECK;
+
+#endif

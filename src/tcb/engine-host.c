@@ -1,0 +1,206 @@
+#include "tcb/engine-host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "vmm/engine.h"
+
+struct engine_host {
+        struct vmm_engine engine;
+        struct wire_event *core;
+        const struct engine_host_ops *ops;
+        void *user;
+        bool ready;
+        bool dead;
+        uint64_t sequence; /* of the save that is not durable yet, 0 if none */
+        engine_reply_fn *reply;
+        void *reply_user;
+        char degraded[520];
+};
+
+static void die(struct engine_host *host, const struct err *err)
+{
+        if (host->dead)
+                return;
+        host->dead = true;
+        vmm_engine_kill(&host->engine);
+        host->ops->died(host->user, err);
+}
+
+static int take_ready(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_ready ready;
+        char text[257];
+
+        if (wire_frame_decode(frame, &ready, sizeof(ready), err) != 0)
+                return err->code;
+        if (host->ready)
+                return err_set(err, ERR_MALFORMED, "engine: ready twice");
+        host->ready = true;
+        wire_text_copy(ready.sandbox, text, sizeof(text));
+        (void)snprintf(host->degraded, sizeof(host->degraded), "%s%s%s", host->engine.child.words,
+                       host->engine.child.words[0] != '\0' && text[0] != '\0' ? "; " : "", text);
+        host->ops->ready(host->user);
+        return 0;
+}
+
+/* Saves come one at a time: the engine waits for each. */
+static int take_persist(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_persist persist;
+
+        if (wire_frame_decode(frame, &persist, sizeof(persist), err) != 0)
+                return err->code;
+        if (host->sequence != 0 || persist.sequence == 0)
+                return err_set(err, ERR_MALFORMED, "engine: saves before the last save is durable");
+        if (persist.kind < ENGINE_BLOB_PERMANENT || persist.kind > ENGINE_BLOB_SAVESTATE)
+                return err_set(err, ERR_MALFORMED, "engine: state of kind %u", persist.kind);
+        host->sequence = persist.sequence;
+        return host->ops->persist(host->user, &persist, err);
+}
+
+static int take_response(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_response response;
+        engine_reply_fn *reply = host->reply;
+
+        if (wire_frame_decode(frame, &response, sizeof(response), err) != 0)
+                return err->code;
+        if (reply == NULL)
+                return err_set(err, ERR_MALFORMED, "engine: answers what nobody asked");
+        host->reply = NULL;
+        reply(host->reply_user, response.response);
+        return 0;
+}
+
+static int take_event(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_event event;
+
+        if (wire_frame_decode(frame, &event, sizeof(event), err) != 0)
+                return err->code;
+        host->ops->event(host->user, event.kind, event.init_count);
+        return 0;
+}
+
+static int take_failure(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_failed failed;
+        char text[401];
+
+        (void)host;
+        if (wire_frame_decode(frame, &failed, sizeof(failed), err) != 0)
+                return err->code;
+        wire_text_copy(failed.text, text, sizeof(text));
+        (void)err_set(err, err_from_wire(failed.code), "engine: %s", text);
+        return err->code == 0 ? err_set(err, ERR_FAILED, "engine: %s", text) : err->code;
+}
+
+static const struct {
+        uint16_t code;
+        int (*take)(struct engine_host *host, const struct wire_frame *frame, struct err *err);
+} takers[] = {
+    {engine_ready_code, take_ready},       {engine_persist_code, take_persist},
+    {engine_response_code, take_response}, {engine_event_code, take_event},
+    {engine_failed_code, take_failure},
+};
+
+static int on_frame(void *user, struct wire_frame *frame, struct err *err)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
+                if (takers[i].code == frame->message->code)
+                        return takers[i].take(user, frame, err);
+        return err_set(err, ERR_MALFORMED, "engine: unexpected %s", frame->message->name);
+}
+
+static void on_closed(void *user, const struct err *err)
+{
+        die(user, err);
+}
+
+static const struct wire_event_ops link_ops = {on_frame, on_closed};
+
+static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
+                          struct err *err)
+{
+        struct engine_start start = {.permanent = request->permanent};
+        int core[2];
+        int rc;
+
+        if (fd_socketpair(SOCK_SEQPACKET, core, err) != 0)
+                return err->code;
+        rc = vmm_engine_start(request->path, request->uid, core[1], request->control, &host->engine,
+                              err);
+        fd_close(&core[1]);
+        if (rc != 0) {
+                fd_close(&core[0]);
+                return rc;
+        }
+        rc = wire_event_new(request->event, core[0], &wire_engine_protocol, WIRE_CLIENT, &link_ops,
+                            host, &host->core, err);
+        if (rc != 0)
+                return rc;
+        for (size_t i = 0; i < sizeof(start.uuid); i++)
+                start.uuid[i] = request->uuid[i];
+        return wire_event_send(host->core, engine_start_code, 0, 0, &start, NULL, err);
+}
+
+int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
+                      struct err *err)
+{
+        struct engine_host *host = calloc(1, sizeof(*host));
+
+        if (host == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        host->ops = request->ops;
+        host->user = request->user;
+        if (connect_engine(host, request, err) != 0) {
+                engine_host_free(host);
+                return err->code;
+        }
+        *ret_host = host;
+        return 0;
+}
+
+void engine_host_free(struct engine_host *host)
+{
+        if (host == NULL)
+                return;
+        host->dead = true;
+        wire_event_free(host->core);
+        vmm_engine_kill(&host->engine);
+        free(host);
+}
+
+pid_t engine_host_pid(const struct engine_host *host)
+{
+        return host->engine.child.pid;
+}
+
+const char *engine_host_degraded(const struct engine_host *host)
+{
+        return host->degraded;
+}
+
+int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err)
+{
+        struct engine_persisted done = {.sequence = sequence};
+
+        if (host->dead)
+                return 0;
+        host->sequence = 0;
+        return wire_event_send(host->core, engine_persisted_code, 0, 0, &done, NULL, err);
+}
+
+int engine_host_command(struct engine_host *host, struct bytes command, engine_reply_fn *reply,
+                        void *user, struct err *err)
+{
+        struct engine_command message = {.command = command};
+
+        if (host->dead || host->reply != NULL)
+                return err_set(err, ERR_CONFLICT, "engine is busy or gone");
+        host->reply = reply;
+        host->reply_user = user;
+        return wire_event_send(host->core, engine_command_code, 0, 0, &message, NULL, err);
+}

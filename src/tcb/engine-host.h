@@ -1,0 +1,54 @@
+/*
+ * One engine process as the TCB sees it: started with the state of its TPM, its saves handed to
+ * the owner, its TPM commands asked between the guest's. What it sends is hostile until checked.
+ */
+#ifndef TCB_ENGINE_HOST_H
+#define TCB_ENGINE_HOST_H
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "wire/engine.h"
+#include "wire/event.h"
+
+struct engine_host;
+
+struct engine_host_ops {
+        void (*ready)(void *user);
+        /* Store this; engine_host_persisted() when it is durable. An error ends the engine. */
+        int (*persist)(void *user, const struct engine_persist *persist, struct err *err);
+        void (*event)(void *user, enum engine_event_kind kind, uint32_t init_count);
+        /* It is gone, or has been ended for breaking the protocol. */
+        void (*died)(void *user, const struct err *err);
+};
+
+struct engine_host_request {
+        sd_event *event;
+        const char *path; /* of catena-vtpm */
+        uid_t uid;
+        const uint8_t *uuid;    /* 16 bytes */
+        struct bytes permanent; /* empty: manufacture */
+        int control;            /* QEMU's emulator channel, the engine's end; stays ours */
+        const struct engine_host_ops *ops;
+        void *user;
+};
+
+int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
+                      struct err *err) MUST_CHECK;
+
+/* Kills the engine if it runs; ops are not called any more, and may call this. NULL is allowed. */
+void engine_host_free(struct engine_host *host);
+
+pid_t engine_host_pid(const struct engine_host *host);
+
+/* What kernel or container did not grant, or "". */
+const char *engine_host_degraded(const struct engine_host *host);
+
+int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err) MUST_CHECK;
+
+/* Runs one TPM command; reply is called with its response, one command at a time. */
+typedef void engine_reply_fn(void *user, struct bytes response);
+int engine_host_command(struct engine_host *host, struct bytes command, engine_reply_fn *reply,
+                        void *user, struct err *err) MUST_CHECK;
+
+#endif

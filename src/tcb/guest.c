@@ -1,0 +1,340 @@
+#include "tcb/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "vmm/launch.h"
+
+#define OVMF_VARS_MAX (4U << 20)
+
+/* Descriptors ------------------------------------------------------------------------------ */
+
+/* Images lie in one directory; a name cannot lead out of it. */
+static int open_image(struct tcb *tcb, const char *image, struct err *err)
+{
+        struct open_how how = {.flags = O_RDONLY | O_CLOEXEC,
+                               .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+        int fd = (int)syscall(SYS_openat2, tcb->images, image, &how, sizeof(how));
+
+        if (fd < 0) {
+                (void)err_set_errno(err, errno, "image %s", image);
+                (void)err_hint(err, "images lie in %s/images", tcb->config.state);
+                return -1;
+        }
+        return fd;
+}
+
+int vm_check_image(struct tcb *tcb, const char *image, struct err *err)
+{
+        int AUTO_FD fd = open_image(tcb, image, err);
+
+        return fd < 0 ? err->code : 0;
+}
+
+static int open_file(const char *path, int flags, struct err *err)
+{
+        int fd = open(path, flags | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+                (void)err_set_errno(err, errno, "open %s", path);
+        return fd;
+}
+
+/* UEFI variables start from the template each time: a memory file of this boot's own. */
+static int make_vars(struct vm *vm, struct err *err)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        int AUTO_FD fd = -1;
+        size_t len;
+
+        if (fs_read_file(vm->tcb->config.ovmf_vars, OVMF_VARS_MAX, &data, &len, err) != 0)
+                return -1;
+        fd = memfd_create("uefi-variables", MFD_CLOEXEC);
+        if (fd < 0) {
+                (void)err_set_errno(err, errno, "make UEFI variables");
+                return -1;
+        }
+        return fd_write_all(fd, data, len, err) != 0 ? -1 : TAKE_FD(fd);
+}
+
+static int open_serial(struct vm *vm, struct err *err)
+{
+        char name[TCB_NAME_MAX + 16];
+        char path[PATH_MAX];
+
+        (void)snprintf(name, sizeof(name), "log/%s.serial", vm->config.name);
+        if (tcb_config_path(&vm->tcb->config, name, path, err) != 0)
+                return -1;
+        return open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, err);
+}
+
+static int open_files(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
+{
+        fds[VMM_FD_CODE] = open_file(vm->tcb->config.ovmf_code, O_RDONLY, err);
+        if (fds[VMM_FD_CODE] < 0)
+                return err->code;
+        fds[VMM_FD_VARS] = make_vars(vm, err);
+        if (fds[VMM_FD_VARS] < 0)
+                return err->code;
+        fds[VMM_FD_DISK] = open_image(vm->tcb, vm->image, err);
+        if (fds[VMM_FD_DISK] < 0)
+                return err->code;
+        if (vmm_memory_create(vm->config.memory_mib, &fds[VMM_FD_MEMORY], err) != 0)
+                return err->code;
+        fds[VMM_FD_SERIAL] = open_serial(vm, err);
+        return fds[VMM_FD_SERIAL] < 0 ? err->code : 0;
+}
+
+int guest_make_control(struct vm *vm, int *ret_engine_end, struct err *err)
+{
+        int pair[2];
+
+        fd_close(&vm->control);
+        if (fd_socketpair(SOCK_STREAM, pair, err) != 0)
+                return err->code;
+        vm->control = pair[0];
+        *ret_engine_end = pair[1];
+        return 0;
+}
+
+/* QMP -------------------------------------------------------------------------------------- */
+
+static void on_qmp_event(void *context, enum qmp_event event, const char *text)
+{
+        struct vm *vm = context;
+
+        (void)text;
+        if (event == QMP_EVENT_SHUTDOWN)
+                log_debug((&(struct log_fields){.vm = vm->config.name}), "guest powers off");
+}
+
+static const struct qmp_handlers qmp_handlers = {.event = on_qmp_event};
+
+static int on_qmp_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        struct vm *vm = user;
+        struct err err = {0};
+
+        (void)fd;
+        (void)revents;
+        if (qmp_process(vm->qmp, &err) != 0) {
+                /* The end of QEMU itself comes through its pidfd, with its status. */
+                (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                return 0;
+        }
+        (void)sd_event_source_set_io_events(source, (uint32_t)qmp_events(vm->qmp));
+        return 0;
+}
+
+/* QEMU --------------------------------------------------------------------------------------- */
+
+static void describe_end(int status, char *ret_words, size_t size)
+{
+        if (WIFSIGNALED(status))
+                (void)snprintf(ret_words, size, "QEMU was killed by signal %d", WTERMSIG(status));
+        else if (WEXITSTATUS(status) != 0)
+                (void)snprintf(ret_words, size, "QEMU failed with status %d", WEXITSTATUS(status));
+        else
+                (void)snprintf(ret_words, size, "the guest powered off");
+}
+
+static int on_qemu_ended(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        struct vm *vm = user;
+        struct err err = {0};
+        char words[100] = "QEMU ended";
+        int status = 0;
+
+        (void)source;
+        (void)fd;
+        (void)revents;
+        vm->qemu_source = sd_event_source_disable_unref(vm->qemu_source);
+        if (spawn_wait(&vm->qemu, 0, &status, &err) == 0)
+                describe_end(status, words, sizeof(words));
+        if (vm->sm.state == VM_BOOTING && status != 0) {
+                struct accel_output output = accel_feed(&vm->accel, ACCEL_IN_ENDED);
+
+                if (output.action == ACCEL_DO_RESTART) {
+                        guest_apply_accel(vm, &output);
+                        return 0;
+                }
+        }
+        vm_kill(vm, words);
+        return 0;
+}
+
+static void on_agent_hello(void *user, const char *version)
+{
+        struct vm *vm = user;
+
+        log_info((&(struct log_fields){.vm = vm->config.name}), "agent %s answers", version);
+        if (vm->sm.state == VM_BOOTING)
+                sm_move(&vm->sm, VM_RUNNING);
+        if (vm->starter != NULL)
+                request_done(TAKE(vm->starter));
+}
+
+/* A reset guest comes back with another hello; QEMU keeps the channel. */
+static void on_agent_closed(void *user, const struct err *err)
+{
+        struct vm *vm = user;
+
+        log_debug((&(struct log_fields){.vm = vm->config.name, .err = err}),
+                  "agent channel closed");
+        if (vm->sm.state == VM_RUNNING)
+                sm_move(&vm->sm, VM_BOOTING);
+}
+
+static const struct agent_link_ops agent_ops = {on_agent_hello, on_agent_closed};
+
+static int make_channels(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
+{
+        int agent[2];
+        int qmp[2];
+        int rc;
+
+        fds[VMM_FD_TPM] = TAKE_FD(vm->control);
+        if (fd_socketpair(SOCK_STREAM, agent, err) != 0)
+                return err->code;
+        fds[VMM_FD_AGENT] = agent[1];
+        if (agent_link_new(vm->tcb->event, agent[0], &agent_ops, vm, &vm->agent, err) != 0 ||
+            fd_socketpair(SOCK_STREAM, qmp, err) != 0)
+                return err->code;
+        fds[VMM_FD_QMP] = qmp[1];
+        if (qmp_new(qmp[0], &qmp_handlers, vm, &vm->qmp, err) != 0)
+                return err->code;
+        rc = sd_event_add_io(vm->tcb->event, &vm->qmp_source, qmp_fd(vm->qmp),
+                             (uint32_t)qmp_events(vm->qmp), on_qmp_io, vm);
+        return rc < 0 ? err_set_errno(err, -rc, "watch QMP") : 0;
+}
+
+static int start_qemu(struct vm *vm, const struct vmm_launch *launch, struct err *err)
+{
+        uint8_t digest[VMM_DIGEST_LEN];
+        int rc;
+
+        if (vmm_launch(launch, &vm->qemu, digest, err) != 0)
+                return err->code;
+        if (vm->qemu.degraded != 0)
+                log_warning((&(struct log_fields){.vm = vm->config.name}), "QEMU's sandbox: %s",
+                            vm->qemu.words);
+        rc = sd_event_add_io(vm->tcb->event, &vm->qemu_source, vm->qemu.pidfd, EPOLLIN,
+                             on_qemu_ended, vm);
+        return rc < 0 ? err_set_errno(err, -rc, "watch QEMU") : 0;
+}
+
+int guest_launch(struct vm *vm, struct err *err)
+{
+        struct vmm_launch launch = {.qemu = vm->tcb->config.qemu,
+                                    .config = &vm->config,
+                                    .accel = vm->accelerator,
+                                    .log = STDERR_FILENO,
+                                    .uid = vm->instance->uid};
+        int rc;
+
+        for (size_t i = 0; i < VMM_FD_COUNT; i++)
+                launch.fds[i] = -1;
+        rc = open_files(vm, launch.fds, err);
+        if (rc == 0)
+                rc = make_channels(vm, launch.fds, err);
+        if (rc == 0)
+                rc = start_qemu(vm, &launch, err);
+        for (size_t i = 0; i < VMM_FD_COUNT; i++)
+                fd_close(&launch.fds[i]);
+        return rc;
+}
+
+void guest_end(struct vm *vm)
+{
+        vm->qemu_source = sd_event_source_disable_unref(vm->qemu_source);
+        vm->qmp_source = sd_event_source_disable_unref(vm->qmp_source);
+        vm->timer = sd_event_source_disable_unref(vm->timer);
+        vm->restart = sd_event_source_disable_unref(vm->restart);
+        qmp_free(TAKE(vm->qmp));
+        agent_link_free(TAKE(vm->agent));
+        if (vm->qemu.pid > 0)
+                spawn_kill(&vm->qemu);
+        vm->qemu.pid = 0;
+        fd_close(&vm->control);
+}
+
+/* The accelerator ----------------------------------------------------------------------------- */
+
+static int on_probe_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+        (void)source;
+        (void)usec;
+        guest_feed_accel(user, ACCEL_IN_TIMER);
+        return 0;
+}
+
+/* Engine and QEMU start afresh, outside of whatever callback found out. */
+static int on_restart(sd_event_source *source, void *user)
+{
+        struct vm *vm = user;
+        struct err err = {0};
+
+        (void)source;
+        guest_end(vm);
+        instance_stop(vm->instance);
+        if (vm_start_engine(vm, &err) != 0)
+                vm_kill(vm, err.text);
+        return 0;
+}
+
+void guest_apply_accel(struct vm *vm, const struct accel_output *output)
+{
+        int rc = 0;
+
+        if (output->memory != ACCEL_UNKNOWN)
+                vm->tcb->accel_memory = output->memory;
+        if (output->reason != NULL) {
+                log_warning((&(struct log_fields){.vm = vm->config.name}), "%s", output->reason);
+                if (vm->starter != NULL)
+                        request_progress(vm->starter, output->reason);
+        }
+        vm->timer = sd_event_source_disable_unref(vm->timer);
+        if (output->timer_ms > 0)
+                rc = sd_event_add_time_relative(vm->tcb->event, &vm->timer, CLOCK_MONOTONIC,
+                                                (uint64_t)output->timer_ms * 1000, 0,
+                                                on_probe_timer, vm);
+        if (output->action == ACCEL_DO_LAUNCH || output->action == ACCEL_DO_RESTART)
+                vm->accelerator = output->accel;
+        if (rc >= 0 && output->action == ACCEL_DO_RESTART)
+                rc = sd_event_add_defer(vm->tcb->event, &vm->restart, on_restart, vm);
+        if (output->action == ACCEL_DO_FAIL || rc < 0)
+                vm_kill(vm, output->reason == NULL ? "no timer" : output->reason);
+}
+
+void guest_feed_accel(struct vm *vm, enum accel_input input)
+{
+        struct accel_output output = accel_feed(&vm->accel, input);
+
+        guest_apply_accel(vm, &output);
+}
+
+struct accel_output guest_choose_accel(struct vm *vm)
+{
+        enum accel_choice choice = ACCEL_AUTO;
+        struct accel_output output;
+
+        (void)accel_choice_from_name(vm->tcb->config.accel, &choice);
+        output = accel_start(&vm->accel, choice, vm->tcb->accel_memory, vmm_kvm_usable());
+        if (output.action == ACCEL_DO_LAUNCH)
+                guest_apply_accel(vm, &output);
+        return output;
+}

@@ -1,0 +1,216 @@
+#include "tcb/measure.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "crypto/hash.h"
+#include "evlog/hostlog.h"
+
+#define EVENTS_FILE     "host.events"
+#define EVENTS_FILE_MAX (1U << 20)
+
+/* The events so far, one text a line, as they are kept on disk. */
+struct events {
+        struct writer text;
+};
+
+static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err)
+{
+        struct hash AUTO_HASH *hash = NULL;
+        int AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+        uint8_t AUTO_FREE *block = malloc(1U << 16);
+
+        if (fd < 0)
+                return err_set(err, ERR_NOT_FOUND, "measure %s: no such file", path);
+        if (block == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (hash_new(hash_by_tpm_id(HASH_TPM_SHA256), &hash, err) != 0)
+                return err->code;
+        for (;;) {
+                ssize_t n = read(fd, block, 1U << 16);
+
+                if (n < 0)
+                        return err_set(err, ERR_IO, "measure %s: cannot read", path);
+                if (n == 0)
+                        return hash_final(hash, ret_digest, err);
+                if (hash_update(hash, block, (size_t)n, err) != 0)
+                        return err->code;
+        }
+}
+
+/* PCR value after an event: H(pcr || H(text)). */
+static int extend_copy(uint8_t pcr[32], struct bytes text, struct err *err)
+{
+        const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
+        uint8_t digest[32];
+
+        if (hash_digest(sha256, text.data, text.len, digest, err) != 0)
+                return err->code;
+        return hash_extend(sha256, pcr, digest, err);
+}
+
+/*
+ * Keeps the longest start of the stored lines that explains the PCR: the last line may have been
+ * stored just before a crash and never extended.
+ */
+static int adopt_events(struct bytes stored, const uint8_t pcr[32], struct events *events,
+                        struct err *err)
+{
+        uint8_t value[32] = {0};
+        size_t start = 0;
+        size_t good = 0;
+        bool found = memcmp(value, pcr, 32) == 0;
+
+        for (size_t i = 0; i < stored.len; i++) {
+                if (stored.data[i] != '\n')
+                        continue;
+                if (extend_copy(value, (struct bytes){stored.data + start, i - start}, err) != 0)
+                        return err->code;
+                start = i + 1;
+                if (memcmp(value, pcr, 32) == 0) {
+                        found = true;
+                        good = start;
+                }
+        }
+        if (!found) {
+                (void)err_set(err, ERR_NOT_TRUSTED,
+                              "PCR %d of the host's TPM is not explained by its log", HOSTLOG_PCR);
+                return err_hint(err, "something else extended PCR %d; reboot the host",
+                                HOSTLOG_PCR);
+        }
+        writer_put(&events->text, stored.data, good);
+        return 0;
+}
+
+static int load_events(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
+                       struct err *err)
+{
+        const struct ptpm_read_pcrs read = {0};
+        struct ptpm_pcrs pcrs;
+        const struct ptpm_answer answer = {ptpm_pcrs_code, &pcrs, sizeof(pcrs)};
+        uint8_t AUTO_FREE *data = NULL;
+        char path[PATH_MAX];
+        size_t len = 0;
+        int rc;
+
+        if (tcb_config_path(config, EVENTS_FILE, path, err) != 0)
+                return err->code;
+        rc = fs_read_file(path, EVENTS_FILE_MAX, &data, &len, err);
+        if (rc != 0 && rc != ERR_NOT_FOUND)
+                return rc;
+        if (ptpm_call(ptpm, ptpm_read_pcrs_code, &read, &answer, err) != 0)
+                return err->code;
+        return adopt_events((struct bytes){data, len}, pcrs.values + 32L * HOSTLOG_PCR, events,
+                            err);
+}
+
+/* Stores first, extends then: a crash in between leaves a line too many, which adopt drops. */
+static int add_event(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
+                     const struct hostlog_component *component, struct err *err)
+{
+        struct ptpm_done done;
+        const struct ptpm_answer answer = {ptpm_done_code, &done, sizeof(done)};
+        struct ptpm_extend extend = {.pcr = HOSTLOG_PCR};
+        char text[HOSTLOG_TEXT_MAX];
+        char path[PATH_MAX];
+
+        if (hostlog_text(component, text, err) != 0 ||
+            tcb_config_path(config, EVENTS_FILE, path, err) != 0)
+                return err->code;
+        writer_put_text(&events->text, text);
+        writer_put_u8(&events->text, '\n');
+        if (writer_check(&events->text) != 0)
+                return err_set(err, ERR_LIMIT, "the host's log is full; reboot the host");
+        if (fs_write_file(path, events->text.data, events->text.len, 0600, err) != 0)
+                return err->code;
+        extend.event = wire_text(text);
+        return ptpm_call(ptpm, ptpm_extend_code, &extend, &answer, err);
+}
+
+static int measure_components(const struct tcb_config *config, struct ptpm *ptpm,
+                              struct events *events, struct measurements *m, struct err *err)
+{
+        uint8_t arbiter[32];
+        const struct {
+                const char *name;
+                const char *program; /* of ours, or NULL */
+                const char *path;
+                const char *version;
+                uint8_t *digest;
+        } rows[] = {
+            {"catena-tcb", "catena-tcb", NULL, CATENA_VERSION, m->tcb},
+            {"catena-arbiter", "catena-arbiter", NULL, CATENA_VERSION, arbiter},
+            {"catena-vtpm", "catena-vtpm", NULL, CATENA_VERSION, m->engine},
+            {"qemu", NULL, config->qemu, "-", m->qemu},
+            {"ovmf", NULL, config->ovmf_code, "-", m->ovmf},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct hostlog_component component = {.name = ""};
+                char path[PATH_MAX];
+
+                if (rows[i].program != NULL &&
+                    tcb_config_program(config, rows[i].program, path, err) != 0)
+                        return err->code;
+                if (digest_file(rows[i].program != NULL ? path : rows[i].path, rows[i].digest,
+                                err) != 0)
+                        return err->code;
+                (void)snprintf(component.name, sizeof(component.name), "%s", rows[i].name);
+                (void)snprintf(component.version, sizeof(component.version), "%s", rows[i].version);
+                memcpy(component.digest, rows[i].digest, sizeof(component.digest));
+                if (add_event(config, ptpm, events, &component, err) != 0)
+                        return err->code;
+        }
+        return 0;
+}
+
+static int make_log(const struct events *events, struct writer *log, struct err *err)
+{
+        size_t start = 0;
+
+        hostlog_put_header(log);
+        for (size_t i = 0; i < events->text.len; i++) {
+                struct bytes line = {events->text.data + start, i - start};
+
+                if (events->text.data[i] != '\n')
+                        continue;
+                if (hostlog_put_event(log, line, err) != 0)
+                        return err->code;
+                start = i + 1;
+        }
+        return 0;
+}
+
+int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
+                 struct measurements *ret_measurements, struct err *err)
+{
+        struct measurements m = {.log = {0}};
+        struct events events;
+        int rc;
+
+        writer_init(&events.text, EVENTS_FILE_MAX);
+        writer_init(&m.log, HOSTLOG_LOG_MAX);
+        rc = load_events(config, ptpm, &events, err);
+        if (rc == 0)
+                rc = measure_components(config, ptpm, &events, &m, err);
+        if (rc == 0)
+                rc = make_log(&events, &m.log, err);
+        writer_done(&events.text);
+        if (rc != 0) {
+                measurements_done(&m);
+                return err_wrap(err, "measure the host's software");
+        }
+        *ret_measurements = m;
+        return 0;
+}
+
+void measurements_done(struct measurements *measurements)
+{
+        writer_done(&measurements->log);
+}

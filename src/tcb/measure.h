@@ -1,0 +1,29 @@
+/*
+ * What this host's software is: digests of the programs that make up the platform, extended into
+ * the pTPM's PCR 13 and kept as a TCG log. With a software pTPM the TCB measures itself, which
+ * proves little; reports say who measured.
+ */
+#ifndef TCB_MEASURE_H
+#define TCB_MEASURE_H
+
+#include "base/writer.h"
+#include "tcb/config.h"
+#include "tcb/ptpm.h"
+
+struct measurements {
+        uint8_t tcb[32];
+        uint8_t engine[32];
+        uint8_t qemu[32];
+        uint8_t ovmf[32];
+        struct writer log; /* TCG crypto-agile; see evlog/hostlog.h */
+};
+
+/*
+ * Measures every component and extends. A pTPM that was not reset since the last start goes on
+ * with the log kept in the state directory; a log that does not explain PCR 13 is ERR_NOT_TRUSTED.
+ */
+int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
+                 struct measurements *ret_measurements, struct err *err) MUST_CHECK;
+void measurements_done(struct measurements *measurements);
+
+#endif

@@ -1,0 +1,137 @@
+/* Requests about the host itself: status, enrolment, attestation. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tcb/attest.h"
+#include "tcb/server.h"
+#include "tcb/vm.h"
+
+#define RECORD_CERTIFICATE "ak-certificate"
+
+static bool is_enrolled(struct tcb *tcb)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        struct err err = {0};
+        size_t len;
+
+        return store_get_record(tcb->store, RECORD_CERTIFICATE, &data, &len, &err) == 0;
+}
+
+static const char *accel_text(const struct tcb *tcb)
+{
+        if (strcmp(tcb->config.accel, "auto") != 0)
+                return tcb->config.accel;
+        switch (tcb->accel_memory) {
+        case ACCEL_KVM_WORKS:
+                return "kvm";
+        case ACCEL_KVM_FAILS:
+                return "tcg";
+        default:
+                return "auto";
+        }
+}
+
+static int serve_status(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        char images[PATH_MAX];
+        char degraded[1200];
+        struct tcb_status_is status = {.host = wire_text(tcb->config.host_name),
+                                       .version = wire_text(CATENA_VERSION),
+                                       .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
+                                       .accel = wire_text(accel_text(tcb)),
+                                       .enrolled = is_enrolled(tcb)};
+
+        (void)message;
+        if (tcb_config_path(&tcb->config, "images", images, err) != 0)
+                return err->code;
+        (void)snprintf(degraded, sizeof(degraded), "%s%s%s", ptpm_degraded(tcb->ptpm),
+                       ptpm_degraded(tcb->ptpm)[0] != '\0' && tcb->instance_host.degraded[0] != '\0'
+                           ? "; "
+                           : "",
+                       tcb->instance_host.degraded);
+        status.sandbox = wire_text_fit(degraded, 255);
+        status.images = wire_text_fit(images, sizeof(images) - 1);
+        for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
+                status.vtpms++;
+        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
+                status.vms_running += vm->sm.state != VM_OFF;
+        request_answer(request, tcb_status_is_code, &status, NULL);
+        return 0;
+}
+
+/* Enrolment ---------------------------------------------------------------------------------- */
+
+static int serve_begin(struct tcb *tcb, const void *message, struct request *request,
+                       struct err *err)
+{
+        struct tcb_enrol_identity identity = {.host = wire_text(tcb->config.host_name),
+                                              .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
+                                              .ek_pub = ptpm_ek_public(tcb->ptpm),
+                                              .ak_pub = tcb->keys.ak_pub};
+
+        (void)message;
+        (void)err;
+        request_answer(request, tcb_enrol_identity_code, &identity, NULL);
+        return 0;
+}
+
+static void on_activated(void *user, const struct wire_frame *frame, const struct err *failure)
+{
+        struct request *request = user;
+        struct tcb_enrol_activated answer;
+        struct ptpm_activated activated;
+        struct err err = {0};
+
+        if (failure == NULL && wire_frame_decode(frame, &activated, sizeof(activated), &err) != 0)
+                failure = &err;
+        if (failure != NULL) {
+                request_fail(request, failure);
+                return;
+        }
+        answer.credential = activated.credential;
+        request_answer(request, tcb_enrol_activated_code, &answer, NULL);
+}
+
+static int serve_activate(struct tcb *tcb, const void *message, struct request *request,
+                          struct err *err)
+{
+        const struct tcb_enrol_activate *activate = message;
+        const struct ptpm_activate question = {.credential_blob = activate->credential_blob,
+                                               .encrypted_secret = activate->encrypted_secret};
+
+        return ptpm_ask(tcb->ptpm, ptpm_activate_code, &question, on_activated, request, err);
+}
+
+static void on_finished(void *user, uint64_t value)
+{
+        (void)value;
+        request_done(user);
+}
+
+/* Anybody can hand in a certificate; verifiers check it, the TCB only keeps it. */
+static int serve_finish(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        const struct tcb_enrol_finish *finish = message;
+
+        if (finish->certificate.len == 0)
+                return err_set(err, ERR_MALFORMED, "empty certificate");
+        if (commit_begin(tcb->commit, err) != 0 ||
+            store_put_record(tcb->store, RECORD_CERTIFICATE, finish->certificate, err) != 0)
+                return err->code;
+        return commit_then(tcb->commit, on_finished, request, 0, err);
+}
+
+static int serve_attest(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        return attest_start(tcb, message, request, err);
+}
+
+const struct server_row server_rows_host[] = {
+    {tcb_status_code, serve_status},           {tcb_enrol_begin_code, serve_begin},
+    {tcb_enrol_activate_code, serve_activate}, {tcb_enrol_finish_code, serve_finish},
+    {tcb_attest_code, serve_attest},           {0, NULL},
+};

@@ -1,0 +1,171 @@
+/* Requests about vTPM instances by themselves. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "tcb/create.h"
+#include "tcb/server.h"
+#include "tcb/vm.h"
+
+static void fill(const struct instance *instance, struct tcb_vtpm *ret)
+{
+        *ret = (struct tcb_vtpm){
+            .name = wire_text(instance->stored.name),
+            .state = wire_text(sm_name(&instance->sm)),
+            .init_count = instance->init_count,
+            .sequence = instance->stored.sequence,
+            .ek_pub = {instance->ek_pub, instance->ek_pub_len},
+            .pid = instance->engine == NULL ? 0 : (uint32_t)engine_host_pid(instance->engine),
+        };
+        memcpy(ret->uuid, instance->stored.block.uuid, sizeof(ret->uuid));
+}
+
+static void answer_vtpm(struct request *request, const struct instance *instance)
+{
+        struct tcb_vtpm vtpm;
+
+        fill(instance, &vtpm);
+        request_answer(request, tcb_vtpm_code, &vtpm, NULL);
+}
+
+static int find(struct tcb *tcb, struct bytes text, struct instance **ret, struct err *err)
+{
+        char name[TCB_NAME_MAX + 1];
+
+        return tcb_find_instance(tcb, wire_text_copy(text, name, sizeof(name)), ret, err);
+}
+
+/* Creating ------------------------------------------------------------------------------------ */
+
+static void on_created(void *user, struct instance *instance, const struct err *failure)
+{
+        struct request *request = user;
+
+        if (failure != NULL)
+                request_fail(request, failure);
+        else
+                answer_vtpm(request, instance);
+}
+
+static int serve_create(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        const struct tcb_vtpm_create *create = message;
+        char name[TCB_NAME_MAX + 1];
+
+        wire_text_copy(create->name, name, sizeof(name));
+        return create_vtpm(tcb, name, create->uuid, on_created, request, err);
+}
+
+/* The rest ------------------------------------------------------------------------------------ */
+
+static int serve_list(struct tcb *tcb, const void *message, struct request *request,
+                      struct err *err)
+{
+        (void)message;
+        (void)err;
+        for (const struct instance *i = tcb->instances; i != NULL; i = i->next) {
+                struct tcb_vtpm vtpm;
+
+                fill(i, &vtpm);
+                request_send(request, tcb_vtpm_code, &vtpm);
+        }
+        request_done(request);
+        return 0;
+}
+
+static int serve_show(struct tcb *tcb, const void *message, struct request *request,
+                      struct err *err)
+{
+        const struct tcb_vtpm_show *show = message;
+        struct instance *instance;
+
+        if (find(tcb, show->name, &instance, err) != 0)
+                return err->code;
+        answer_vtpm(request, instance);
+        return 0;
+}
+
+static bool has_vm(const struct tcb *tcb, const struct instance *instance)
+{
+        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
+                if (vm->instance == instance)
+                        return true;
+        return false;
+}
+
+static int serve_delete(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        const struct tcb_vtpm_delete *delete = message;
+        struct instance *instance;
+
+        if (find(tcb, delete->name, &instance, err) != 0)
+                return err->code;
+        if (has_vm(tcb, instance)) {
+                (void)err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM", instance->stored.name);
+                return err_hint(err, "catena vm destroy %s", instance->stored.name);
+        }
+        return delete_vtpm(tcb, instance, request, err);
+}
+
+/* An engine for a client's own VM: the client gets the control socket, as QEMU would. ---------- */
+
+static void on_engine_event(void *user, enum engine_event_kind kind, uint32_t init_count)
+{
+        struct instance *instance = user;
+
+        (void)init_count;
+        /* The client has closed its end: the power is off. */
+        if (kind == ENGINE_EVENT_CLOSED)
+                instance_stop(instance);
+}
+
+static void on_engine_died(void *user, const struct err *err)
+{
+        struct instance *instance = user;
+
+        log_warning((&(struct log_fields){.vm = instance->stored.name, .err = err}),
+                    "its engine ended");
+}
+
+static void on_engine_started(void *user, const struct err *err)
+{
+        if (err != NULL)
+                on_engine_died(user, err);
+}
+
+static const struct instance_user open_ops = {on_engine_started, on_engine_event, on_engine_died};
+
+/* The socket can be used at once; what comes before the engine is ready waits in it. */
+static int serve_open(struct tcb *tcb, const void *message, struct request *request,
+                      struct err *err)
+{
+        const struct tcb_vtpm_open *open = message;
+        const struct tcb_vtpm_opened opened = {0};
+        struct instance *instance;
+        int pair[2];
+        int rc;
+
+        if (find(tcb, open->name, &instance, err) != 0)
+                return err->code;
+        if (has_vm(tcb, instance))
+                return err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM of this host",
+                               instance->stored.name);
+        if (fd_socketpair(SOCK_STREAM, pair, err) != 0)
+                return err->code;
+        rc = instance_start(instance, pair[1], &open_ops, instance, err);
+        fd_close(&pair[1]);
+        if (rc == 0)
+                request_answer(request, tcb_vtpm_opened_code, &opened, &pair[0]);
+        fd_close(&pair[0]);
+        return rc;
+}
+
+const struct server_row server_rows_vtpm[] = {
+    {tcb_vtpm_create_code, serve_create}, {tcb_vtpm_list_code, serve_list},
+    {tcb_vtpm_show_code, serve_show},     {tcb_vtpm_delete_code, serve_delete},
+    {tcb_vtpm_open_code, serve_open},     {0, NULL},
+};

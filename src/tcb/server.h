@@ -1,0 +1,28 @@
+/*
+ * The administrator's side of the TCB: a local socket, table-defined requests, every one of them
+ * treated as hostile. What comes through here may be anybody's who owns the relay.
+ */
+#ifndef TCB_SERVER_H
+#define TCB_SERVER_H
+
+#include "tcb/request.h"
+#include "tcb/tcb.h"
+
+#define SERVER_SOCKET "run/tcb.sock"
+
+int server_new(struct tcb *tcb, struct server **ret_server, struct err *err) MUST_CHECK;
+void server_free(struct server *server);
+
+/* One row of the request table. Answers the request unless it returns an error. */
+struct server_row {
+        uint16_t code;
+        int (*serve)(struct tcb *tcb, const void *message, struct request *request,
+                     struct err *err);
+};
+
+/* Tables by subject, each ended by code 0; server.c tries them in order. */
+extern const struct server_row server_rows_host[];
+extern const struct server_row server_rows_vtpm[];
+extern const struct server_row server_rows_vm[];
+
+#endif

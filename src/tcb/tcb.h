@@ -1,0 +1,47 @@
+/*
+ * The TCB as a whole: what its modules share. One process, one loop.
+ */
+#ifndef TCB_TCB_H
+#define TCB_TCB_H
+
+#include "tcb/instance.h"
+#include "tcb/keys.h"
+#include "vmm/accel.h"
+
+struct vm;
+struct server;
+
+struct tcb {
+        struct tcb_config config;
+        sd_event *event;
+        struct store *store;
+        struct ptpm *ptpm;
+        struct measurements measurements;
+        struct host_keys keys;
+        struct commit *commit;
+        struct instance_host instance_host;
+        struct instance *instances;
+        struct vm *vms;
+        struct server *server;
+        enum accel_memory accel_memory;
+        int images; /* the directory that VMs' images are in */
+};
+
+/* Opens everything in order: store, pTPM, measurements, keys, instances, VMs, socket. */
+int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *err) MUST_CHECK;
+
+/* Stops every VM and engine, commits, closes. NULL is allowed. */
+void tcb_close(struct tcb *tcb);
+
+/* Serves until SIGTERM or SIGINT (0), or until it cannot go on. */
+int tcb_run(struct tcb *tcb, struct err *err) MUST_CHECK;
+
+/* The instance or VM with this name or UUID text; ERR_NOT_FOUND otherwise. */
+int tcb_find_instance(struct tcb *tcb, const char *name, struct instance **ret_instance,
+                      struct err *err) MUST_CHECK;
+int tcb_find_vm(struct tcb *tcb, const char *name, struct vm **ret_vm, struct err *err) MUST_CHECK;
+
+/* Takes an instance out of the list and frees it. */
+void tcb_forget_instance(struct tcb *tcb, struct instance *instance);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * The few TPM commands that the TCB sends to engines of its own, as bytes, and the responses it
+ * expects (TPM 2.0 Part 3). Everything else goes through ESYS.
+ */
+#ifndef TPMWIRE_COMMAND_H
+#define TPMWIRE_COMMAND_H
+
+#include "base/reader.h"
+#include "base/writer.h"
+
+#define TPM_RESPONSE_MAX 4096
+
+/* TPM2_Startup(CLEAR), TPM2_Shutdown(CLEAR), TPM2_FlushContext(handle). */
+void command_put_startup(struct writer *w);
+void command_put_shutdown(struct writer *w);
+void command_put_flush(struct writer *w, uint32_t handle);
+
+/*
+ * TPM2_CreatePrimary of the ECC P-256 endorsement key by template L-2 of the TCG EK Credential
+ * Profile, with empty authorisations.
+ */
+void command_put_create_ek(struct writer *w);
+
+/* The response code; ERR_MALFORMED for what is no response. Nothing may follow its size. */
+int response_code(struct bytes response, uint32_t *ret_code, struct err *err) MUST_CHECK;
+
+/* From a successful TPM2_CreatePrimary: the handle and the TPM2B_PUBLIC with its size field. */
+int response_get_primary(struct bytes response, uint32_t *ret_handle, struct bytes *ret_public,
+                         struct err *err) MUST_CHECK;
+
+#endif
