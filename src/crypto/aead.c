@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 static struct {
@@ -112,6 +113,6 @@ int aead_open(const struct secret *key, struct bytes aad, struct bytes sealed, u
         (void)EVP_CIPHER_CTX_reset(cached.context);
         if (rc == 0)
                 return 0;
-        explicit_bzero(ret_plain, sealed.len - AEAD_OVERHEAD);
+        OPENSSL_cleanse(ret_plain, sealed.len - AEAD_OVERHEAD);
         return rc == ERR_DAMAGED ? err_set(err, rc, "authentication failed") : failed(err);
 }

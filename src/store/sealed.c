@@ -13,7 +13,8 @@
 #define DIGEST_LEN   32
 #define DEK_LEN      AEAD_KEY_LEN
 #define WRAPPED_LEN  (DEK_LEN + AEAD_OVERHEAD)
-#define HEADER_LEN   (4 + SEALED_SALT_LEN)
+#define SALT_AT      4
+#define HEADER_LEN   (SALT_AT + SEALED_SALT_LEN)
 #define AAD_LEN      (4 + UUID_LEN + 8 + 8 + DIGEST_LEN + 4)
 #define SAVES_A_SALT (1U << 20)
 
@@ -139,10 +140,9 @@ int sealer_seal(struct sealer *sealer, const struct sealed_context *context, str
         return 0;
 }
 
-static int header_check(struct bytes sealed, const uint8_t **ret_salt, struct err *err)
+static int header_check(struct bytes sealed, struct err *err)
 {
         struct reader r = reader_from_bytes(sealed);
-        struct bytes salt;
         uint32_t magic;
 
         if (sealed.len < SEALED_OVERHEAD || reader_get_be32(&r, &magic) != 0 ||
@@ -150,10 +150,8 @@ static int header_check(struct bytes sealed, const uint8_t **ret_salt, struct er
                 return err_set(err, ERR_DAMAGED, "state is not sealed");
         if (magic != SEALED_MAGIC)
                 return err_set(err, ERR_UNSUPPORTED, "sealed state of format %u", magic & 0xffU);
-        if (sealed.len - SEALED_OVERHEAD > SEALED_PLAIN_MAX ||
-            reader_get_bytes(&r, SEALED_SALT_LEN, &salt) != 0)
+        if (sealed.len - SEALED_OVERHEAD > SEALED_PLAIN_MAX)
                 return err_set(err, ERR_LIMIT, "sealed state of %zu bytes", sealed.len);
-        *ret_salt = salt.data;
         return 0;
 }
 
@@ -162,13 +160,12 @@ int sealer_open(struct sealer *sealer, const struct sealed_context *context, str
 {
         struct secret AUTO_SECRET *dek = NULL;
         uint8_t AUTO_FREE *plain = NULL;
-        const uint8_t *salt = NULL;
         uint8_t memory[AAD_LEN];
         struct bytes aad = context_encode(context, memory);
         struct bytes wrapped, body;
 
-        if (header_check(sealed, &salt, err) != 0 ||
-            wrap_derive(sealer, &sealer->open, salt, err) != 0 ||
+        if (header_check(sealed, err) != 0 ||
+            wrap_derive(sealer, &sealer->open, sealed.data + SALT_AT, err) != 0 ||
             secret_new(DEK_LEN, &dek, err) != 0)
                 return err->code;
         wrapped = (struct bytes){sealed.data + HEADER_LEN, WRAPPED_LEN};
