@@ -235,11 +235,9 @@ static int get_lines(struct ascii *a)
 
         while (rest.len > 0) {
                 struct bytes line = cut(&rest, '\n');
-                struct ima_entry *entry;
-                int rc = ima_log_next(a->log, &a->room, &entry, a->err);
+                struct ima_entry *entry = ima_log_next(a->log, &a->room, a->err);
+                int rc = entry == NULL ? a->err->code : get_line(a, line, entry);
 
-                if (rc == 0)
-                        rc = get_line(a, line, entry);
                 if (rc != 0)
                         return rc;
                 a->log->count++;

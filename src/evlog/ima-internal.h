@@ -6,8 +6,11 @@
 
 #include "evlog/ima.h"
 
-/* A cleared entry at the end of the list; the caller counts it when it is whole. */
-int ima_log_next(struct ima_log *log, size_t *room, struct ima_entry **ret_entry, struct err *err);
+/*
+ * A cleared entry at the end of the list, which the caller counts when it is whole; NULL: err
+ * says why.
+ */
+struct ima_entry *ima_log_next(struct ima_log *log, size_t *room, struct err *err);
 
 /* ima-ascii.c: the same contract as ima_log_parse(). */
 int ima_ascii_parse(struct bytes input, struct ima_log **ret_log, struct err *err);

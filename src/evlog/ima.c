@@ -19,23 +19,32 @@ bool ima_is_zero(struct bytes bytes)
         return true;
 }
 
-int ima_log_next(struct ima_log *log, size_t *room, struct ima_entry **ret_entry, struct err *err)
+/* False: err says why. */
+static bool grow(struct ima_log *log, size_t *room, struct err *err)
 {
-        if (log->count == *room) {
-                size_t more = *room == 0 ? ENTRIES_FIRST : 2 * *room;
-                struct ima_entry *entries;
+        size_t more = *room == 0 ? ENTRIES_FIRST : 2 * *room;
+        struct ima_entry *entries;
 
-                if (log->count >= IMA_ENTRIES_MAX)
-                        return err_set(err, ERR_LIMIT, "more than %d IMA entries", IMA_ENTRIES_MAX);
-                entries = realloc(log->entries, more * sizeof(*entries));
-                if (entries == NULL)
-                        return err_set(err, ERR_NO_MEMORY, "%zu IMA entries", more);
-                log->entries = entries;
-                *room = more;
+        if (log->count >= IMA_ENTRIES_MAX) {
+                err_set(err, ERR_LIMIT, "more than %d IMA entries", IMA_ENTRIES_MAX);
+                return false;
         }
+        entries = realloc(log->entries, more * sizeof(*entries));
+        if (entries == NULL) {
+                err_set(err, ERR_NO_MEMORY, "%zu IMA entries", more);
+                return false;
+        }
+        log->entries = entries;
+        *room = more;
+        return true;
+}
+
+struct ima_entry *ima_log_next(struct ima_log *log, size_t *room, struct err *err)
+{
+        if (log->count == *room && !grow(log, room, err))
+                return NULL;
         log->entries[log->count] = (struct ima_entry){0};
-        *ret_entry = &log->entries[log->count];
-        return 0;
+        return &log->entries[log->count];
 }
 
 #define REFUSE(log, r, err, fmt, ...)                                                              \
@@ -105,11 +114,9 @@ static int parse_binary(struct bytes input, const struct hash_alg *alg, struct i
                 return err_set(err, ERR_NO_MEMORY, "IMA log");
         log->digest_alg = alg;
         while (reader_left(&r) > 0) {
-                struct ima_entry *entry;
-                int rc = ima_log_next(log, &room, &entry, err);
+                struct ima_entry *entry = ima_log_next(log, &room, err);
+                int rc = entry == NULL ? err->code : get_entry(&r, log, entry, err);
 
-                if (rc == 0)
-                        rc = get_entry(&r, log, entry, err);
                 if (rc != 0) {
                         *ret_entries = log->count;
                         return rc;

@@ -46,38 +46,39 @@ static size_t find_padding(struct bytes input)
         return from;
 }
 
-static int grow_events(struct parser *p)
+/* False: p->err says why. */
+static bool grow_events(struct parser *p)
 {
         size_t room = p->events_room == 0 ? EVENTS_FIRST : 2 * p->events_room;
         struct tcglog_event *events;
 
-        if (p->log->event_count >= TCGLOG_EVENTS_MAX)
-                return err_set(p->err, ERR_LIMIT, "more than %d events", TCGLOG_EVENTS_MAX);
+        if (p->log->event_count >= TCGLOG_EVENTS_MAX) {
+                err_set(p->err, ERR_LIMIT, "more than %d events", TCGLOG_EVENTS_MAX);
+                return false;
+        }
         events = realloc(p->log->events, room * sizeof(*events));
-        if (events == NULL)
-                return err_set(p->err, ERR_NO_MEMORY, "%zu events", room);
+        if (events == NULL) {
+                err_set(p->err, ERR_NO_MEMORY, "%zu events", room);
+                return false;
+        }
         p->log->events = events;
         p->events_room = room;
-        return 0;
+        return true;
 }
 
-/* A cleared event at the end of the array, with its number and offset. */
-static int next_event(struct parser *p, struct tcglog_event **ret_event)
+/* A cleared event at the end of the array, with its number and offset; NULL: p->err says why. */
+static struct tcglog_event *next_event(struct parser *p)
 {
         struct tcglog_event *event;
 
-        if (p->log->event_count >= p->events_room) {
-                int rc = grow_events(p);
-                if (rc != 0)
-                        return rc;
-        }
+        if (p->log->event_count >= p->events_room && !grow_events(p))
+                return NULL;
         event = &p->log->events[p->log->event_count];
         *event = (struct tcglog_event){
             .n = (uint32_t)p->log->event_count,
             .offset = (uint32_t)reader_offset(&p->in),
         };
-        *ret_event = event;
-        return 0;
+        return event;
 }
 
 static int get_index_and_type(struct parser *p, struct tcglog_event *event)
@@ -283,11 +284,12 @@ static int get_spec_id(struct parser *p, struct bytes data)
 static int get_first_event(struct parser *p)
 {
         struct tcglog *log = p->log;
-        struct tcglog_event *event;
-        int rc = next_event(p, &event);
+        struct tcglog_event *event = next_event(p);
+        int rc;
 
-        if (rc == 0)
-                rc = get_legacy_event(p, event);
+        if (event == NULL)
+                return p->err->code;
+        rc = get_legacy_event(p, event);
         if (rc != 0)
                 return rc;
         if (!has_signature(event->data, SPEC_ID_SIGNATURE)) {
@@ -303,22 +305,29 @@ static int get_first_event(struct parser *p)
         return rc;
 }
 
+static int get_next_event(struct parser *p)
+{
+        struct tcglog_event *event = next_event(p);
+        int rc;
+
+        if (event == NULL)
+                return p->err->code;
+        if (p->log->format == TCGLOG_LEGACY)
+                rc = get_legacy_event(p, event);
+        else
+                rc = get_agile_event(p, event);
+        return rc != 0 ? rc : check_event(p, event);
+}
+
 static int get_events(struct parser *p)
 {
         int rc = get_first_event(p);
 
         while (rc == 0) {
-                struct tcglog_event *event;
-
                 p->log->event_count++;
                 if (reader_left(&p->in) == 0 || reader_offset(&p->in) >= p->padding_from)
                         break;
-                rc = next_event(p, &event);
-                if (rc == 0)
-                        rc = p->log->format == TCGLOG_LEGACY ? get_legacy_event(p, event)
-                                                             : get_agile_event(p, event);
-                if (rc == 0)
-                        rc = check_event(p, event);
+                rc = get_next_event(p);
         }
         p->log->padding = reader_left(&p->in);
         return rc;
