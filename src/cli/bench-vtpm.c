@@ -1,0 +1,333 @@
+/*
+ * catena bench vtpm: what a TPM command costs at the socket that QEMU holds, beside swtpm in the
+ * same run. Small batches take turns, so that both see the same machine.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "base/hex.h"
+#include "cli/bench-target.h"
+#include "cli/output.h"
+
+#define BATCH        50
+#define N_DEFAULT    4000
+#define N_MIN        BATCH
+#define N_MAX        1000000
+#define FLOOR_BYTES  1400 /* a permanent blob with a counter in it */
+#define COMMAND_SIZE 128
+#define EMPTY_AUTH   "00000009400000090000000000"
+
+static const struct cli_option vtpm_options[] = {
+    {"count", 'n', "N", "commands for each figure (default 4000)", 0},
+    {"dir", 0, "DIR", "where states are written; names the file system (default TMPDIR or /tmp)",
+     0},
+    {0},
+};
+
+static const char startup[] = "80010000000c000001440000";
+static const char define_counter[] =
+    "80020000002d0000012a40000001" EMPTY_AUTH "0000000e01500002000b0206001600000008";
+
+static const struct {
+        const char *name;
+        const char *command;
+} figures[] = {
+    {"getrandom", "80010000000c0000017b0010"},
+    {"pcr-extend", "8002000000410000018200000010" EMPTY_AUTH
+                   "00000001000b0101010101010101010101010101010101010101010101010101010101010101"},
+    {"pcr-read", "8001000000140000017e00000001000b03000001"},
+    {"nv-increment", "80020000001f000001340150000201500002" EMPTY_AUTH},
+};
+
+struct samples {
+        double *us;
+        size_t n;
+};
+
+struct bench {
+        struct bench_target ours;
+        struct bench_target swtpm;
+        bool has_swtpm;
+        char dir[64];
+        int floor_fd;
+        size_t count;
+        struct samples mine;
+        struct samples base;
+};
+
+static double now_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static int compare(const void *a, const void *b)
+{
+        const double x = *(const double *)a;
+        const double y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static double median(struct samples *samples)
+{
+        if (samples->n == 0)
+                return 0;
+        qsort(samples->us, samples->n, sizeof(samples->us[0]), compare);
+        return samples->us[samples->n / 2];
+}
+
+static int run_hex(const struct bench_target *target, const char *hex, struct err *err)
+{
+        uint8_t command[COMMAND_SIZE];
+        size_t len = 0;
+        uint32_t code = 0;
+        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
+
+        if (rc == 0)
+                rc = bench_target_run(target, command, len, &code, err);
+        if (rc == 0 && code != 0)
+                return err_set(err, ERR_TPM, "TPM error 0x%x", code);
+        return rc;
+}
+
+static int run_batch(const struct bench_target *target, const char *hex, struct samples *samples,
+                     struct err *err)
+{
+        uint8_t command[COMMAND_SIZE];
+        size_t len = 0;
+        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
+
+        for (int i = 0; rc == 0 && i < BATCH; i++) {
+                const double start = now_us();
+                uint32_t code = 0;
+
+                rc = bench_target_run(target, command, len, &code, err);
+                samples->us[samples->n++] = now_us() - start;
+                if (rc == 0 && code != 0)
+                        return err_set(err, ERR_TPM, "TPM error 0x%x", code);
+        }
+        return rc;
+}
+
+static int floor_batch(const struct bench *bench, struct samples *samples, struct err *err)
+{
+        static uint8_t blob[FLOOR_BYTES];
+
+        for (int i = 0; i < BATCH; i++) {
+                const double start = now_us();
+
+                blob[0]++;
+                if (pwrite(bench->floor_fd, blob, sizeof(blob), 0) != (ssize_t)sizeof(blob) ||
+                    fdatasync(bench->floor_fd) < 0)
+                        return err_set_errno(err, errno, "write to the file system");
+                samples->us[samples->n++] = now_us() - start;
+        }
+        return 0;
+}
+
+/* The baseline is left out (null) where there is none. */
+static int print_figure(struct cli *cli, struct bench *bench, const char *name,
+                        const char *filesystem, struct err *err)
+{
+        const double value = median(&bench->mine);
+        const double base = median(&bench->base);
+        json_t *figure = json_pack("{s:s,s:f,s:s,s:I}", "name", name, "value", value, "unit", "us",
+                                   "n", (json_int_t)bench->mine.n);
+
+        if (figure != NULL && base > 0) {
+                (void)json_object_set_new(figure, "baseline", json_real(base));
+                (void)json_object_set_new(figure, "ratio", json_real(value / base));
+        }
+        if (figure != NULL && base <= 0) {
+                (void)json_object_set_new(figure, "baseline", json_null());
+                (void)json_object_set_new(figure, "ratio", json_null());
+        }
+        if (figure != NULL && filesystem != NULL)
+                (void)json_object_set_new(figure, "filesystem", json_string(filesystem));
+        return cli_print_json_line(cli, figure, err);
+}
+
+static int measure(struct cli *cli, struct bench *bench, size_t i, struct err *err)
+{
+        int rc = 0;
+
+        bench->mine.n = 0;
+        bench->base.n = 0;
+        while (rc == 0 && bench->mine.n < bench->count && !cli_interrupted()) {
+                rc = run_batch(&bench->ours, figures[i].command, &bench->mine, err);
+                if (rc == 0 && bench->has_swtpm)
+                        rc = run_batch(&bench->swtpm, figures[i].command, &bench->base, err);
+        }
+        if (rc != 0)
+                return err_wrap(err, "%s", figures[i].name);
+        return print_figure(cli, bench, figures[i].name, NULL, err);
+}
+
+static const char *filesystem_name(int fd)
+{
+        static const struct {
+                unsigned long magic;
+                const char *name;
+        } names[] = {{0xef53, "ext4"},      {0x58465342, "xfs"},     {0x9123683e, "btrfs"},
+                     {0x01021994, "tmpfs"}, {0x794c7630, "overlay"}, {0x2fc12fc1, "zfs"}};
+        struct statfs info;
+
+        if (fstatfs(fd, &info) < 0)
+                return "unknown";
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if ((unsigned long)info.f_type == names[i].magic)
+                        return names[i].name;
+        return "other";
+}
+
+/* Our durable increment against the least that durability costs on the same file system. */
+static int measure_floor(struct cli *cli, struct bench *bench, struct err *err)
+{
+        const size_t last = ARRAY_SIZE(figures) - 1;
+        int rc = 0;
+
+        bench->mine.n = 0;
+        bench->base.n = 0;
+        while (rc == 0 && bench->mine.n < bench->count && !cli_interrupted()) {
+                rc = run_batch(&bench->ours, figures[last].command, &bench->mine, err);
+                if (rc == 0)
+                        rc = floor_batch(bench, &bench->base, err);
+        }
+        if (rc != 0)
+                return rc;
+        return print_figure(cli, bench, "nv-increment-floor", filesystem_name(bench->floor_fd),
+                            err);
+}
+
+/* The program beside this one. */
+static int engine_path(char *ret_path, size_t size, struct err *err)
+{
+        char self[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        char *slash;
+
+        if (n <= 0)
+                return err_set_errno(err, errno, "find this program");
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        if (slash != NULL)
+                *slash = '\0';
+        return fs_join(ret_path, size, self, "catena-vtpm", err);
+}
+
+static int prepare(const struct bench_target *target, struct err *err)
+{
+        int rc = run_hex(target, startup, err);
+
+        if (rc == 0)
+                rc = run_hex(target, define_counter, err);
+        if (rc == 0)
+                rc = run_hex(target, figures[ARRAY_SIZE(figures) - 1].command, err);
+        return rc;
+}
+
+static int start(struct cli *cli, struct bench *bench, struct err *err)
+{
+        char path[PATH_MAX];
+        char floor_path[PATH_MAX];
+        int rc = engine_path(path, sizeof(path), err);
+
+        if (rc == 0)
+                rc = fs_join(floor_path, sizeof(floor_path), bench->dir, "floor", err);
+        if (rc != 0)
+                return rc;
+        bench->floor_fd = open(floor_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (bench->floor_fd < 0)
+                return err_set_errno(err, errno, "open %s", floor_path);
+        rc = bench_target_start_engine(path, bench->dir, &bench->ours, err);
+        if (rc == 0)
+                rc = prepare(&bench->ours, err);
+        if (rc != 0)
+                return rc;
+        if (bench_target_start_swtpm(bench->dir, &bench->swtpm, err) != 0) {
+                cli_note(cli, "no baseline: %s", err->text);
+                return 0;
+        }
+        bench->has_swtpm = true;
+        rc = prepare(&bench->swtpm, err);
+        return rc == 0 ? 0 : err_wrap(err, "swtpm");
+}
+
+static int run_all(struct cli *cli, struct bench *bench, struct err *err)
+{
+        int rc = start(cli, bench, err);
+
+        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(figures); i++)
+                rc = measure(cli, bench, i, err);
+        return rc != 0 ? rc : measure_floor(cli, bench, err);
+}
+
+static void clean_up(struct bench *bench)
+{
+        static const char *const files[] = {
+            "blob", "floor", "data", "ctrl", "tpm2-00.permall", ".lock", "tpm2-00.volatilestate"};
+        int AUTO_FD dir = open(bench->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        bench_target_stop(&bench->ours);
+        bench_target_stop(&bench->swtpm);
+        fd_close(&bench->floor_fd);
+        free(bench->mine.us);
+        free(bench->base.us);
+        for (size_t i = 0; dir >= 0 && i < ARRAY_SIZE(files); i++)
+                (void)unlinkat(dir, files[i], 0);
+        (void)rmdir(bench->dir);
+}
+
+static int run_vtpm(struct cli *cli, struct err *err)
+{
+        const char *base = cli_option(cli, "dir");
+        struct bench bench = {
+            .ours = {.data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1},
+            .swtpm = {.data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1},
+            .floor_fd = -1,
+        };
+        uint64_t count = 0;
+        int rc = cli_option_number(cli, "count", N_MIN, N_MAX, N_DEFAULT, &count, err);
+
+        if (rc != 0)
+                return rc;
+        if (base == NULL)
+                base = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+        bench.count = (size_t)count;
+        if (snprintf(bench.dir, sizeof(bench.dir), "%s/catena-bench-XXXXXX", base) >=
+                (int)sizeof(bench.dir) ||
+            mkdtemp(bench.dir) == NULL)
+                return err_set(err, ERR_IO, "cannot make a directory in %s", base);
+        bench.mine.us = calloc(bench.count + BATCH, sizeof(double));
+        bench.base.us = calloc(bench.count + BATCH, sizeof(double));
+        if (bench.mine.us == NULL || bench.base.us == NULL)
+                rc = err_set(err, ERR_NO_MEMORY, "out of memory");
+        else
+                rc = run_all(cli, &bench, err);
+        clean_up(&bench);
+        return rc;
+}
+
+const struct cli_verb cli_bench_vtpm_verbs[] = {
+    {"bench", "vtpm", "", "measure TPM commands at the socket that QEMU holds, beside swtpm",
+     "Median microseconds of getrandom, pcr-extend, pcr-read and nv-increment, in batches that "
+     "take "
+     "turns with swtpm's, and of nv-increment beside pwrite and fdatasync of as many bytes on the "
+     "same file system (nv-increment-floor). Our engine's state is durable before each answer, "
+     "here by pwrite and fdatasync; swtpm's is not.",
+     vtpm_options, run_vtpm},
+    {0},
+};
