@@ -29,6 +29,19 @@ static void make_printable(char *text)
                         *text = '?';
 }
 
+/* Whether the last one, which is complete, was there already. */
+static bool is_double(const struct reasons *reasons)
+{
+        const struct reason *last = &reasons->items[reasons->count - 1];
+
+        for (size_t i = 0; i + 1 < reasons->count; i++)
+                if (reasons->items[i].id == last->id &&
+                    reasons->items[i].severity == last->severity &&
+                    strcmp(reasons->items[i].text, last->text) == 0)
+                        return true;
+        return false;
+}
+
 void reasons_add(struct reasons *reasons, const char *id, enum reason_severity severity,
                  const char *fmt, ...)
 {
@@ -48,6 +61,8 @@ void reasons_add(struct reasons *reasons, const char *id, enum reason_severity s
         (void)vsnprintf(reason->text, sizeof(reason->text), fmt, ap);
         va_end(ap);
         make_printable(reason->text);
+        if (is_double(reasons))
+                reasons->count--;
 }
 
 void reasons_add_broken(struct reasons *reasons, const char *check, const struct err *err)

@@ -32,7 +32,10 @@ struct reasons {
         enum reason_severity worst;
 };
 
-/* Adds one; the id must be in reason.def (an unknown one is added as check.failed). */
+/*
+ * Adds one; the id must be in reason.def (an unknown one is added as check.failed). The same words
+ * under the same id are kept once.
+ */
 void reasons_add(struct reasons *reasons, const char *id, enum reason_severity severity,
                  const char *fmt, ...) PRINTF_LIKE(4, 5);
 
