@@ -20,14 +20,11 @@ static bool starts_with(struct bytes bytes, const char *prefix)
         return bytes.len >= len && memcmp(bytes.data, prefix, len) == 0;
 }
 
-static bool contains(struct bytes bytes, const char *word)
+static bool contains(struct bytes bytes, struct bytes part)
 {
-        return memmem(bytes.data, bytes.len, word, strlen(word)) != NULL;
-}
-
-static bool names(struct bytes command, struct bytes file)
-{
-        return file.len > 0 && memmem(command.data, command.len, file.data, file.len) != NULL;
+        if (bytes.data == NULL || part.data == NULL)
+                return false;
+        return part.len > 0 && memmem(bytes.data, bytes.len, part.data, part.len) != NULL;
 }
 
 static struct bytes trimmed(struct bytes data)
@@ -40,15 +37,17 @@ static struct bytes trimmed(struct bytes data)
 /* A file's role follows from the command before it; Red Hat's GRUB 2.02 names it itself. */
 static enum fact_kind kind_of_file(const struct collector *c, struct bytes name)
 {
+        const struct bytes suffix = {(const uint8_t *)".cfg", 4};
+
         if (starts_with(name, "grub_linuxefi Kernel"))
                 return FACT_KERNEL;
         if (starts_with(name, "grub_linuxefi Initrd"))
                 return FACT_INITRD;
-        if (starts_with(c->last_command, "linux") && names(c->last_command, name))
+        if (starts_with(c->last_command, "linux") && contains(c->last_command, name))
                 return FACT_KERNEL;
-        if (starts_with(c->last_command, "initrd") && names(c->last_command, name))
+        if (starts_with(c->last_command, "initrd") && contains(c->last_command, name))
                 return FACT_INITRD;
-        return contains(name, ".cfg") ? FACT_CONFIGURATION : FACT_FILE;
+        return contains(name, suffix) ? FACT_CONFIGURATION : FACT_FILE;
 }
 
 static bool classify_ipl(struct collector *c, const struct tcglog_event *event, struct fact *fact)
