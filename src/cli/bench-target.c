@@ -19,6 +19,7 @@
 #define SWTPM          "/usr/bin/swtpm"
 #define CONNECT_TRIES  200
 #define CONNECT_GAP_MS 10
+#define OPTION_ROOM    32 /* for what stands before a path in an option */
 
 /* ---- our engine: this part runs in a process of its own and plays the TCB ---- */
 
@@ -203,23 +204,23 @@ int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target, s
 {
         struct bench_target target = {
             .data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1};
-        char state[PATH_MAX];
-        char server[PATH_MAX];
-        char control[PATH_MAX];
+        char state[PATH_MAX + OPTION_ROOM];
+        char server[PATH_MAX + OPTION_ROOM];
+        char control[PATH_MAX + OPTION_ROOM];
         const char *argv[] = {SWTPM,  "socket", "--tpm2", "--tpmstate", state,           "--server",
                               server, "--ctrl", control,  "--flags",    "not-need-init", NULL};
-        const struct spawn_fd fds[] = {{2, 2}};
-        int rc;
+        char data[PATH_MAX];
+        int rc = fs_join(data, sizeof(data), dir, "data", err);
 
-        (void)snprintf(state, sizeof(state), "dir=%s", dir);
-        (void)snprintf(server, sizeof(server), "type=unixio,path=%s/data", dir);
-        (void)snprintf(control, sizeof(control), "type=unixio,path=%s/ctrl", dir);
-        rc = spawn_start(
-            &(struct spawn_request){.path = SWTPM, .argv = argv, .fds = fds, .n_fds = 1},
-            &target.child, err);
         if (rc != 0)
                 return rc;
-        target.data_fd = connect_to(strchr(server, '/'), err);
+        (void)snprintf(state, sizeof(state), "dir=%s", dir);
+        (void)snprintf(server, sizeof(server), "type=unixio,path=%s", data);
+        (void)snprintf(control, sizeof(control), "type=unixio,path=%s/ctrl", dir);
+        rc = spawn_start(&(struct spawn_request){.path = SWTPM, .argv = argv}, &target.child, err);
+        if (rc != 0)
+                return rc;
+        target.data_fd = connect_to(data, err);
         if (target.data_fd < 0) {
                 bench_target_stop(&target);
                 return err->code;

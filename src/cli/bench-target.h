@@ -31,6 +31,7 @@ int bench_target_start_engine(const char *path, const char *dir, struct bench_ta
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target,
                              struct err *err) MUST_CHECK;
 
+/* Ends its processes; does nothing for a target that was not started. */
 void bench_target_stop(struct bench_target *target);
 
 /* One command and its answer's code; the answer is dropped. */

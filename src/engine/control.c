@@ -24,12 +24,6 @@ struct request {
         bool close; /* set by a handler: answer, then hang up */
 };
 
-/*
- * A handler puts the whole answer (result first) and returns 0, or puts nothing and returns a
- * positive enum control_result; negative ends the engine.
- */
-typedef int handle_fn(struct request *request, struct err *err);
-
 static int put_ok(struct request *request)
 {
         writer_put_be32(request->answer, CONTROL_OK);
@@ -263,7 +257,11 @@ static const struct control_row {
         bool discard;      /* those bytes are not even looked at */
         size_t answer_len; /* what QEMU waits for, also with an error */
         uint32_t states;   /* of enum engine_state */
-        handle_fn *handle;
+        /*
+         * Puts the whole answer (result first) and returns 0, or puts nothing and returns a
+         * positive enum control_result; negative ends the engine.
+         */
+        int (*handle)(struct request *request, struct err *err);
 } rows[] = {
     {1, "GET_CAPABILITY", 0, NO_LENGTH, 0, false, 8, ANY_STATE, on_get_capability},
     {2, "INIT", 4, NO_LENGTH, 0, false, 4, ANY_STATE, on_init},

@@ -13,9 +13,10 @@ int core_receive(struct engine *engine, struct err *err) MUST_CHECK;
 int core_run_queued(struct engine *engine, struct err *err) MUST_CHECK;
 
 /*
- * A vtpm_persist_fn with the engine as context: sends the blob and returns when the TCB has
- * answered that it is durable, however long that takes; a full disk stalls the guest's command.
- * Ends the process, with nothing acknowledged, when the TCB goes away or says stop.
+ * The persist function of struct vtpm_setup, with the engine as context: sends the blob and returns
+ * when the TCB has answered that it is durable, however long that takes; a full disk stalls the
+ * guest's command. Ends the process, with nothing acknowledged, when the TCB goes away or says
+ * stop.
  */
 void core_persist(void *engine, enum engine_blob_kind kind, struct bytes blob);
 

@@ -22,7 +22,7 @@ struct blob {
 static struct {
         struct blob permanent; /* as last persisted */
         struct blob volatile_state;
-        vtpm_persist_fn *persist;
+        void (*persist)(void *context, enum engine_blob_kind kind, struct bytes blob);
         void *context;
         uint8_t locality;
         bool on;

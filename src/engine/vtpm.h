@@ -20,18 +20,16 @@
 #define VTPM_CC_STARTUP      0x144
 #define VTPM_HEADER_SIZE     10
 
-/*
- * Makes a blob durable; an empty one removes what is stored. Returns only when it is done: libtpms
- * never sees a store fail, since that would put the TPM into failure mode for a reason of the
- * host's.
- */
-typedef void vtpm_persist_fn(void *context, enum engine_blob_kind kind, struct bytes blob);
-
 struct vtpm_setup {
         struct bytes permanent;      /* empty: manufacture */
         struct bytes volatile_state; /* empty: none; used up by the first power-on */
         struct bytes seed;           /* empty, or ENGINE_SEED_SIZE bytes for the manufacture */
-        vtpm_persist_fn *persist;
+        /*
+         * Makes a blob durable; an empty one removes what is stored. Returns only when it is done:
+         * libtpms never sees a store fail, since that would put the TPM into failure mode for a
+         * reason of the host's.
+         */
+        void (*persist)(void *context, enum engine_blob_kind kind, struct bytes blob);
         void *context;
 };
 
