@@ -21,9 +21,9 @@ enum {
 
 static int claim_of(enum verify_mark mark)
 {
-        if (mark == VERIFY_NOT_MEASURED)
-                return CLAIM_NONE;
-        return mark == VERIFY_OK ? CLAIM_GOOD : CLAIM_CONTRAINDICATED;
+        if (mark == VERIFY_OK)
+                return CLAIM_GOOD;
+        return mark == VERIFY_BAD ? CLAIM_CONTRAINDICATED : CLAIM_NONE;
 }
 
 static int worst_claim(const struct verify_machine *machine, const enum verify_part *parts,
@@ -50,7 +50,7 @@ static int executables(const struct verify_machine *machine)
 
         if (machine->parts[VERIFY_PROGRAMS] == VERIFY_BAD)
                 return CLAIM_CONTRAINDICATED;
-        if (claim == CLAIM_GOOD && machine->parts[VERIFY_PROGRAMS] == VERIFY_NOT_MEASURED)
+        if (claim == CLAIM_GOOD && machine->parts[VERIFY_PROGRAMS] != VERIFY_OK)
                 return CLAIM_APPROVED_BOOT;
         return claim;
 }
@@ -93,7 +93,8 @@ static json_t *reasons_of(const struct verify_machine *machine)
 
 static json_t *parts_of(const struct verify_machine *machine)
 {
-        static const char *const marks[] = {"not-measured", "affirming", "contraindicated"};
+        static const char *const marks[] = {"not-checked", "not-measured", "affirming",
+                                            "contraindicated"};
         json_t *parts = json_object();
 
         for (unsigned i = 0; i < VERIFY_PARTS; i++)

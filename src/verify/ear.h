@@ -14,7 +14,9 @@
 
 /* Private claims of ours in every submod. */
 #define EAR_REASONS "ear.catena.reasons" /* [{"id","severity","text"}] */
-#define EAR_PARTS   "ear.catena.parts" /* {"kernel":"affirming"|"contraindicated"|"not-measured"} */
+#define EAR_PARTS                                                                                  \
+        "ear.catena.parts" /* {"kernel":"affirming", ...}; also contraindicated, not-measured,     \
+                              not-checked */
 
 /* The claims; json_decref() them. */
 int ear_claims(const struct verify_result *result, json_t **ret_claims, struct err *err) MUST_CHECK;

@@ -39,25 +39,37 @@ static const char *vm_words(const struct verify_result *result, const struct ver
 }
 
 /* "firmware, GRUB, kernel not measured", in one breath. */
-static void put_not_measured(struct writer *w, const struct verify_machine *machine, unsigned parts)
+static void put_without(struct writer *w, const struct verify_machine *machine, unsigned parts,
+                        enum verify_mark mark, const char *words)
 {
         bool any = false;
 
         for (unsigned i = 0; i < parts; i++) {
-                if (machine->parts[i] != VERIFY_NOT_MEASURED)
+                if (machine->parts[i] != mark)
                         continue;
                 put(w, any ? ", " : GAP);
                 put(w, verify_part_name((enum verify_part)i));
                 any = true;
         }
         if (any)
-                put(w, " not measured");
+                put(w, words);
+}
+
+static bool was_compared(enum verify_mark mark)
+{
+        return mark == VERIFY_OK || mark == VERIFY_BAD;
+}
+
+static void put_not(struct writer *w, const struct verify_machine *machine, unsigned parts)
+{
+        put_without(w, machine, parts, VERIFY_NOT_MEASURED, " not measured");
+        put_without(w, machine, parts, VERIFY_NOT_CHECKED, " not checked");
 }
 
 static void put_marks(struct writer *w, const struct verify_machine *machine)
 {
         for (unsigned i = 0; i < VERIFY_PROGRAMS; i++) {
-                if (machine->parts[i] == VERIFY_NOT_MEASURED)
+                if (!was_compared(machine->parts[i]))
                         continue;
                 put(w, i == 0 ? GAP : "  ");
                 put(w, verify_part_name((enum verify_part)i));
@@ -69,7 +81,7 @@ static void put_programs(struct writer *w, const struct verify_machine *vm)
 {
         char text[64];
 
-        if (vm->parts[VERIFY_PROGRAMS] == VERIFY_NOT_MEASURED)
+        if (!was_compared(vm->parts[VERIFY_PROGRAMS]))
                 return;
         (void)snprintf(text, sizeof(text), "  %zu program%s", vm->programs,
                        vm->programs == 1 ? "" : "s");
@@ -95,7 +107,7 @@ static void put_host(struct writer *w, const struct verify_result *result, size_
         put(w, GAP);
         put(w, ptpm_words(result));
         put_marks(w, host);
-        put_not_measured(w, host, VERIFY_COMMAND_LINE);
+        put_not(w, host, VERIFY_COMMAND_LINE);
         put(w, GAP "catena-tcb ");
         put(w, result->tcb_version);
         put(w, software == VERIFY_OK ? TICK : software == VERIFY_BAD ? CROSS : " not compared");
@@ -118,7 +130,7 @@ static void put_vm(struct writer *w, const struct verify_result *result, size_t 
         }
         put_marks(w, vm);
         put_programs(w, vm);
-        put_not_measured(w, vm, VERIFY_PARTS);
+        put_not(w, vm, VERIFY_PARTS);
         put(w, "\n");
 }
 

@@ -3,6 +3,7 @@
  * of a valid set of evidence, and the verdict must be contraindicated for the right reason.
  */
 #include "base/hex.h"
+#include "evlog/learn.h"
 #include "lib/evidence-builder.h"
 #include "lib/test.h"
 #include "verify/verify.h"
@@ -10,7 +11,7 @@
 static struct builder here, other;
 static struct evidence *good, *good_other;
 
-static struct verify_result *appraise(const struct evidence *evidence, const struct builder *b)
+static struct verify_result *judge(const struct evidence *evidence, const struct builder *b)
 {
         struct verify_request request = {
             .evidence = evidence, .roots = &b->roots, .now = BUILDER_NOW + 5};
@@ -61,7 +62,7 @@ static void assert_no_binding_failure(const struct verify_machine *machine)
 
 static void good_is_bound(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = appraise(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &here);
 
         (void)state;
         assert_no_binding_failure(result->host);
@@ -351,32 +352,9 @@ static void changed_evidence(void **state)
                 struct verify_result AUTO_VERIFY_RESULT *result = NULL;
 
                 rows[i].change(evidence);
-                result = appraise(evidence, &here);
+                result = judge(evidence, &here);
                 assert_refused(result, rows[i].of_vm ? result->vms[0] : result->host, rows[i].name,
                                rows[i].id);
-        }
-}
-
-/* Every blob removed, cut short and altered: no change goes unseen, nothing crashes. */
-static void every_blob_counts(void **state)
-{
-        (void)state;
-        for (size_t i = 0; i < evidence_count(good); i++) {
-                const char *path = evidence_path(good, i);
-                struct evidence AUTO_EVIDENCE *gone = copy(good), AUTO_EVIDENCE *cut = copy(good);
-                struct verify_result AUTO_VERIFY_RESULT *one = NULL, AUTO_VERIFY_RESULT *two = NULL;
-                struct bytes data = evidence_data(good, i);
-                struct err err = {0};
-
-                evidence_remove(gone, path);
-                one = appraise(gone, &here);
-                data.len /= 2;
-                assert_ok(evidence_replace(cut, path, data, &err), &err);
-                two = appraise(cut, &here);
-                if (strstr(path, "nonce.hex") != NULL)
-                        continue; /* a convenience for policy learn; nothing is judged by it */
-                if (one->tier != VERIFY_CONTRAINDICATED || two->tier != VERIFY_CONTRAINDICATED)
-                        fail_msg("%s does not count", path);
         }
 }
 
@@ -526,7 +504,7 @@ static void signed_lies(void **state)
                 builder_init(&b, test_dir(), host);
                 lies[i].lie(&b);
                 evidence = builder_build(&b);
-                result = appraise(evidence, &b);
+                result = judge(evidence, &b);
                 assert_refused(result, lies[i].of_vm ? result->vms[0] : result->host, lies[i].name,
                                lies[i].id);
                 builder_done(&b);
@@ -537,7 +515,7 @@ static void signed_lies(void **state)
 
 static void other_root(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = appraise(good, &other);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &other);
 
         (void)state;
         assert_refused(result, result->host, "C-CHAIN another fleet's root", "cert.ak");
@@ -561,7 +539,7 @@ static void other_challenge(void **state)
 /* V-STALL: a verdict ends with its evidence, whenever it is looked at. */
 static void verdicts_expire(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = appraise(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &here);
 
         (void)state;
         assert_true(result->expires == BUILDER_NOW + POLICY_AGE_DEFAULT);
@@ -574,8 +552,8 @@ static void verdicts_expire(void **state)
 /* B-TWO-HOSTS: the same vTPM keys and UUID vouched for by two hosts. */
 static void two_hosts(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *one = appraise(good, &here);
-        struct verify_result AUTO_VERIFY_RESULT *two = appraise(good_other, &other);
+        struct verify_result AUTO_VERIFY_RESULT *one = judge(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *two = judge(good_other, &other);
         struct verify_result *both[2] = {one, two};
 
         (void)state;
@@ -597,12 +575,227 @@ static void host_alone(void **state)
         b.n_vms = 0;
         b.challenge.n_vms = 0;
         evidence = builder_build(&b);
-        result = appraise(evidence, &b);
+        result = judge(evidence, &b);
         assert_int_equal(result->n_vms, 0);
         assert_int_equal(result->tier, VERIFY_WARNING);
         evidence_remove(evidence, "host/leaf");
-        none = appraise(evidence, &b);
+        none = judge(evidence, &b);
         assert_refused(none, none->host, "no leaf at all", "bind.missing");
+        builder_done(&b);
+}
+
+/* ---- the whole way, over real boots --------------------------------------------------------- */
+
+/* A real boot: its logs, its PCRs, and what its own vTPM signed. */
+struct boot {
+        uint8_t *files[6];
+        size_t lens[6];
+};
+
+static const char *const boot_files[6] = {
+    "binary_bios_measurements",
+    "binary_runtime_measurements",
+    "pcrs.sha256.txt",
+    "ak.pub",
+    "quote.attest",
+    "quote.sig",
+};
+
+static void boot_read(struct boot *boot, const char *name)
+{
+        char path[128];
+
+        for (size_t i = 0; i < ARRAY_SIZE(boot_files); i++) {
+                (void)snprintf(path, sizeof(path), "boots/%s/%s", name, boot_files[i]);
+                boot->files[i] = test_fixture(path, &boot->lens[i]);
+        }
+}
+
+static void boot_done(struct boot *boot)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(boot_files); i++)
+                free(boot->files[i]);
+}
+
+static struct bytes boot_file(const struct boot *boot, size_t i)
+{
+        return (struct bytes){boot->files[i], boot->lens[i]};
+}
+
+/* Lines such as " 7 65ca...", one a PCR. */
+static void boot_pcrs(const struct boot *boot, uint8_t pcrs[24][32])
+{
+        const char *line = (const char *)boot->files[2];
+        unsigned seen = 0;
+
+        for (; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+                unsigned n;
+                char hex[65];
+                size_t len;
+
+                line += *line == '\n';
+                if (sscanf(line, " %u %64[0-9a-f]", &n, hex) != 2 || n >= 24)
+                        continue;
+                assert_int_equal(hex_decode(hex, 64, pcrs[n], 32, &len), 0);
+                seen++;
+        }
+        assert_true(seen >= 11);
+}
+
+static void boot_into(const struct boot *boot, struct builder *b)
+{
+        for (size_t i = 0; i < b->n_vms; i++) {
+                b->vms[i].tcg_log = boot_file(boot, 0);
+                b->vms[i].ima_log = boot_file(boot, 1);
+                boot_pcrs(boot, b->vms[i].pcrs);
+        }
+}
+
+static struct policy *learned(const struct boot *boot)
+{
+        static const char *const host[] = {"catena-tcb", "catena-vtpm", "qemu", "ovmf"};
+        struct appraise_evidence evidence = {.key = boot_file(boot, 3),
+                                             .attest = boot_file(boot, 4),
+                                             .signature = boot_file(boot, 5),
+                                             .tcg_log = boot_file(boot, 0),
+                                             .ima_log = boot_file(boot, 1)};
+        struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
+        struct verdict AUTO_FREE *verdict = calloc(1, sizeof(*verdict));
+        struct policy *policy = NULL;
+        uint8_t *hex;
+        uint8_t nonce[64];
+        size_t len, n;
+        struct err err = {0};
+
+        hex = test_fixture("boots/good/nonce.hex", &len);
+        while (len > 0 && hex[len - 1] == '\n')
+                len--;
+        assert_int_equal(hex_decode((const char *)hex, len, nonce, sizeof(nonce), &n), 0);
+        free(hex);
+        evidence.nonce = (struct bytes){nonce, n};
+        assert_ok(learn_policy(&evidence, "good", "q35", digest.alg, &policy, verdict, &err), &err);
+        for (uint8_t i = 0; i < ARRAY_SIZE(host); i++) {
+                memset(digest.data, 0xc0 + i, 32);
+                assert_ok(policy_add_host(policy, host[i], &digest, &err), &err);
+        }
+        return policy;
+}
+
+static struct verify_result *appraise_by(const struct evidence *evidence, const struct builder *b,
+                                         const struct policy *policy)
+{
+        struct verify_request request = {
+            .evidence = evidence, .policy = policy, .roots = &b->roots, .now = BUILDER_NOW + 5};
+        struct verify_result *result = NULL;
+        struct err err = {0};
+
+        assert_ok(verify_evidence(&request, &result, &err), &err);
+        return result;
+}
+
+static void accept_good(const struct evidence *evidence, const struct builder *b,
+                        const struct policy *policy)
+{
+        struct verify_result AUTO_VERIFY_RESULT *result = appraise_by(evidence, b, policy);
+
+        if (result->tier != VERIFY_WARNING) {
+                print_reasons(result->host);
+                print_reasons(result->vms[0]);
+                fail_msg("good: %s", verify_tier_name(result->tier));
+        }
+        assert_int_equal(result->host->parts[VERIFY_PROGRAMS], VERIFY_OK);
+        assert_int_equal(result->host->parts[VERIFY_KERNEL], VERIFY_NOT_MEASURED);
+        for (unsigned i = 0; i < VERIFY_PROGRAMS; i++)
+                if (i != VERIFY_INITRD)
+                        assert_int_equal(result->vms[0]->parts[i], VERIFY_OK);
+        assert_true(result->vms[0]->programs > 0);
+}
+
+/* With everything else in order, each single blob must still refuse when it is gone or cut. */
+static void refuse_without(const struct evidence *whole, const struct builder *b,
+                           const struct policy *policy)
+{
+        for (size_t i = 0; i < evidence_count(whole); i++) {
+                const char *path = evidence_path(whole, i);
+                struct evidence AUTO_EVIDENCE *gone = copy(whole), AUTO_EVIDENCE *cut = copy(whole);
+                struct verify_result AUTO_VERIFY_RESULT *one = NULL, AUTO_VERIFY_RESULT *two = NULL;
+                struct bytes data = evidence_data(whole, i);
+                struct err err = {0};
+
+                if (strstr(path, "nonce.hex") != NULL)
+                        continue; /* a convenience for policy learn; nothing is judged by it */
+                evidence_remove(gone, path);
+                one = appraise_by(gone, b, policy);
+                data.len /= 2;
+                assert_ok(evidence_replace(cut, path, data, &err), &err);
+                two = appraise_by(cut, b, policy);
+                if (one->tier != VERIFY_CONTRAINDICATED || two->tier != VERIFY_CONTRAINDICATED)
+                        fail_msg("%s does not count", path);
+        }
+}
+
+static const struct {
+        const char *boot, *id;
+        enum verify_part part;
+} tampered[] = {
+    {"kernel", "policy.kernel", VERIFY_KERNEL},
+    {"cmdline", "policy.command-line", VERIFY_COMMAND_LINE},
+};
+
+static void refuse_tampered(struct builder *b, const struct policy *policy)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(tampered); i++) {
+                struct evidence AUTO_EVIDENCE *evidence = NULL;
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+                struct boot boot;
+
+                boot_read(&boot, tampered[i].boot);
+                boot_into(&boot, b);
+                evidence = builder_build(b);
+                result = appraise_by(evidence, b, policy);
+                assert_refused(result, result->vms[0], tampered[i].boot, tampered[i].id);
+                assert_int_equal(result->vms[0]->parts[tampered[i].part], VERIFY_BAD);
+                assert_int_equal(result->host->tier, VERIFY_WARNING);
+                boot_done(&boot);
+        }
+}
+
+/* V-EMPTY: no policy, and one that says nothing. */
+static void refuse_empty(const struct evidence *evidence, const struct builder *b)
+{
+        struct verify_result AUTO_VERIFY_RESULT *none = appraise_by(evidence, b, NULL);
+        struct policy AUTO_POLICY *policy = NULL;
+        struct verify_result AUTO_VERIFY_RESULT *empty = NULL;
+        struct err err = {0};
+
+        assert_refused(none, none->vms[0], "V-EMPTY no policy", "policy.empty");
+        assert_ok(policy_new("empty", hash_by_tpm_id(HASH_TPM_SHA256), &policy, &err), &err);
+        empty = appraise_by(evidence, b, policy);
+        assert_refused(empty, empty->vms[0], "V-EMPTY policy", "policy.empty");
+}
+
+static void real_boots(void **state)
+{
+        struct evidence AUTO_EVIDENCE *evidence = NULL;
+        struct policy AUTO_POLICY *policy = NULL;
+        struct builder b;
+        struct boot boot;
+
+        (void)state;
+        if (test_fixtures() == NULL) {
+                print_message("no fixtures: real boots below a host are skipped\n");
+                skip();
+        }
+        builder_init(&b, test_dir(), "host-real");
+        boot_read(&boot, "good");
+        boot_into(&boot, &b);
+        policy = learned(&boot);
+        evidence = builder_build(&b);
+        accept_good(evidence, &b, policy);
+        refuse_without(evidence, &b, policy);
+        refuse_empty(evidence, &b);
+        refuse_tampered(&b, policy);
+        boot_done(&boot);
         builder_done(&b);
 }
 
@@ -629,11 +822,11 @@ static int drop(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(good_is_bound),     cmocka_unit_test(changed_evidence),
-            cmocka_unit_test(every_blob_counts), cmocka_unit_test(signed_lies),
-            cmocka_unit_test(other_root),        cmocka_unit_test(other_challenge),
-            cmocka_unit_test(verdicts_expire),   cmocka_unit_test(two_hosts),
-            cmocka_unit_test(host_alone),
+            cmocka_unit_test(good_is_bound),   cmocka_unit_test(changed_evidence),
+            cmocka_unit_test(signed_lies),     cmocka_unit_test(other_root),
+            cmocka_unit_test(other_challenge), cmocka_unit_test(verdicts_expire),
+            cmocka_unit_test(two_hosts),       cmocka_unit_test(host_alone),
+            cmocka_unit_test(real_boots),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);
 }

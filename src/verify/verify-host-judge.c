@@ -154,15 +154,15 @@ void verify_host_judge(struct verify_run *run)
         struct verify_machine *host = run->result->host;
         struct bytes attest, signature;
 
+        for (unsigned i = 0; i < VERIFY_PROGRAMS; i++)
+                host->parts[i] = VERIFY_NOT_MEASURED;
         read_log(run, &host->reasons);
         if (verify_get(run, host, "host", "quote.attest", &attest) &&
             verify_get(run, host, "host", "quote.sig", &signature))
                 check_quote(run, attest, signature);
         else
                 run->host_log.n = 0;
-        if (reasons_failed(&host->reasons))
-                host->parts[VERIFY_PROGRAMS] = VERIFY_NOT_MEASURED;
-        else
+        if (!reasons_failed(&host->reasons))
                 compare_software(run, host);
         compare_ptpm(run, host);
 }

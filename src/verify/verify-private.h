@@ -32,7 +32,9 @@ struct verify_run {
         struct host_log host_log; /* no components until it was read and quoted */
 };
 
-/* A blob of "host/" or "vms/<name>/"; adds bind.missing when it is not there. */
+/* A blob of "host" or "vms/<name>"; verify_get() adds bind.missing when it is not there. */
+bool verify_find(const struct verify_run *run, const char *dir, const char *name,
+                 struct bytes *ret_data);
 bool verify_get(const struct verify_run *run, struct verify_machine *machine, const char *dir,
                 const char *name, struct bytes *ret_data);
 

@@ -31,15 +31,21 @@ const char *verify_part_name(enum verify_part part)
         return names[part];
 }
 
-bool verify_get(const struct verify_run *run, struct verify_machine *machine, const char *dir,
-                const char *name, struct bytes *ret_data)
+bool verify_find(const struct verify_run *run, const char *dir, const char *name,
+                 struct bytes *ret_data)
 {
         char path[EVIDENCE_PATH_MAX + 1];
 
         (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-        if (evidence_get(run->request->evidence, path, ret_data))
+        return evidence_get(run->request->evidence, path, ret_data);
+}
+
+bool verify_get(const struct verify_run *run, struct verify_machine *machine, const char *dir,
+                const char *name, struct bytes *ret_data)
+{
+        if (verify_find(run, dir, name, ret_data))
                 return true;
-        reasons_add(&machine->reasons, "bind.missing", REASON_FAIL, "%s is missing", path);
+        reasons_add(&machine->reasons, "bind.missing", REASON_FAIL, "%s/%s is missing", dir, name);
         return false;
 }
 

@@ -33,7 +33,12 @@ enum verify_tier {
 };
 
 /* What became of one part of a machine. Nothing is ever OK that was not measured. */
-enum verify_mark { VERIFY_NOT_MEASURED, VERIFY_OK, VERIFY_BAD };
+enum verify_mark {
+        VERIFY_NOT_CHECKED,  /* the evidence did not hold, or there was nothing to compare with */
+        VERIFY_NOT_MEASURED, /* nothing that was quoted tells of it */
+        VERIFY_OK,
+        VERIFY_BAD,
+};
 
 enum verify_part {
         VERIFY_FIRMWARE,
