@@ -110,6 +110,8 @@ static int add_parents(struct fileset *set, const char *path, struct err *err)
 {
         int rc = check_path(path, err);
 
+        if (rc < 0)
+                return rc;
         for (const char *slash = strchr(path + 1, '/'); rc == 0 && slash != NULL;
              slash = strchr(slash + 1, '/'))
                 rc = add_one_dir(set, path, (size_t)(slash - path), err);
