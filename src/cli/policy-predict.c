@@ -20,17 +20,22 @@ static const struct cli_option predict_options[] = {
 
 static int read_profile(const char *path, struct policy **ret_policy, struct err *err)
 {
-        AUTO_FREE uint8_t *text = NULL;
-        size_t len;
+        struct policy *profile = NULL;
+        uint8_t *text = NULL;
+        size_t len = 0;
         int rc;
 
         rc = fs_read_file(path, POLICY_SIZE_MAX, &text, &len, err);
         if (rc == 0)
-                rc = policy_from_json((struct bytes){text, len}, ret_policy, err);
-        if (rc < 0)
+                rc = policy_from_json((struct bytes){text, len}, &profile, err);
+        free(text);
+        if (rc < 0 || profile == NULL)
                 return err_wrap(err, "firmware profile %s", path);
-        if ((*ret_policy)->firmware_count == 0)
+        if (profile->firmware_count == 0) {
+                policy_free(profile);
                 return err_set(err, ERR_USAGE, "%s: holds no firmware profile", path);
+        }
+        *ret_policy = profile;
         return 0;
 }
 

@@ -5,8 +5,9 @@
 
 #include "image/tool.h"
 
-#define USR        "/usr"
-#define OUTPUT_MAX (1U << 20)
+#define USR          "/usr"
+#define OUTPUT_MAX   (1U << 20)
+#define GRUB_PACKAGE "grub-efi-amd64-bin"
 
 /* Arguments of one dpkg-query call; the strings are owned. */
 struct arguments {
@@ -16,13 +17,18 @@ struct arguments {
         size_t n_owned;
 };
 
-static void arguments_free(struct arguments *arguments)
+static void arguments_done(struct arguments *arguments)
 {
         for (size_t i = 0; i < arguments->n_owned; i++)
                 free(arguments->owned[i]);
-        free(arguments);
 }
-DEFINE_CLEANUP(struct arguments *, arguments_free)
+
+static void start_query(struct arguments *arguments, const char *option)
+{
+        memset(arguments, 0, sizeof(*arguments));
+        arguments->argv[arguments->n++] = "dpkg-query";
+        arguments->argv[arguments->n++] = option;
+}
 
 static int add_copy(struct arguments *arguments, const char *text, size_t len, struct err *err)
 {
@@ -106,34 +112,50 @@ static json_t *versions(const char *text)
         return object;
 }
 
-int packages_of(const struct fileset *set, json_t **ret_packages, struct err *err)
+/* Which packages own the files, as dpkg-query -S says it. */
+static int find_owners(const struct fileset *set, char **ret_text, struct err *err)
 {
-        CLEANUP(arguments_free_p) struct arguments *find = calloc(1, sizeof(*find));
-        CLEANUP(arguments_free_p) struct arguments *show = calloc(1, sizeof(*show));
-        AUTO_FREE char *owners = NULL;
-        AUTO_FREE char *lines = NULL;
-        size_t fixed;
-        int rc;
+        struct arguments find;
+        int rc = 0;
 
-        if (find == NULL || show == NULL)
-                return err_set(err, ERR_NO_MEMORY, "dpkg-query");
-        find->argv[find->n++] = "dpkg-query";
-        find->argv[find->n++] = "-S";
-        show->argv[show->n++] = "dpkg-query";
-        show->argv[show->n++] = "-W";
-        show->argv[show->n++] = "-f=${Package} ${Version}\n";
-        fixed = show->n;
-        rc = add_copy(show, "grub-efi-amd64-bin", strlen("grub-efi-amd64-bin"), err);
+        start_query(&find, "-S");
         for (size_t i = 0; rc == 0 && i < set->n; i++)
                 if (set->entry[i].source != NULL)
-                        rc = add_both_paths(find, set->entry[i].source, err);
+                        rc = add_both_paths(&find, set->entry[i].source, err);
         if (rc == 0)
-                rc = query(find, &owners, err);
+                rc = query(&find, ret_text, err);
+        arguments_done(&find);
+        return rc;
+}
+
+static int show_versions(const char *owners, char **ret_text, struct err *err)
+{
+        struct arguments show;
+        int rc;
+
+        start_query(&show, "-W");
+        show.argv[show.n++] = "-f=${Package} ${Version}\n";
+        rc = add_copy(&show, GRUB_PACKAGE, strlen(GRUB_PACKAGE), err);
         if (rc == 0)
-                rc = add_owners(show, owners, err);
-        if (rc == 0 && show->n > fixed)
-                rc = query(show, &lines, err);
+                rc = add_owners(&show, owners, err);
         if (rc == 0)
-                *ret_packages = versions(lines == NULL ? "" : lines);
+                rc = query(&show, ret_text, err);
+        arguments_done(&show);
+        return rc;
+}
+
+int packages_of(const struct fileset *set, json_t **ret_packages, struct err *err)
+{
+        char *owners = NULL;
+        char *lines = NULL;
+        int rc;
+
+        rc = find_owners(set, &owners, err);
+        if (rc == 0)
+                rc = show_versions(owners, &lines, err);
+        if (rc == 0)
+                *ret_packages = versions(lines);
+        free(owners);
+        free(lines);
         return rc < 0 ? err_wrap(err, "packages of the initramfs") : 0;
 }

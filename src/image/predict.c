@@ -275,24 +275,33 @@ static int compute(struct prediction *prediction, struct disk_files *disk, struc
         return rc;
 }
 
+static int read_disk(const char *image, struct disk_files *disk, struct err *err)
+{
+        int rc = 0;
+
+        for (int i = 0; rc == 0 && i < DISK_FILES; i++) {
+                rc = disk_read(image, (enum disk_file)i, &disk->data[i], &disk->file[i].len, err);
+                disk->file[i].data = disk->data[i];
+        }
+        return rc == 0 ? manifest_read(image, &disk->manifest, err) : rc;
+}
+
 int predict_image(const char *image, struct prediction **ret_prediction, struct err *err)
 {
-        CLEANUP(disk_files_done) struct disk_files disk = {0};
-        AUTO_FREE struct prediction *prediction = calloc(1, sizeof(*prediction));
-        int rc = 0;
+        struct prediction *prediction = calloc(1, sizeof(*prediction));
+        struct disk_files disk = {.manifest = NULL};
+        int rc;
 
         if (prediction == NULL)
                 return err_set(err, ERR_NO_MEMORY, "%s", image);
-        for (int i = 0; rc == 0 && i < DISK_FILES; i++) {
-                rc = disk_read(image, (enum disk_file)i, &disk.data[i], &disk.file[i].len, err);
-                disk.file[i].data = disk.data[i];
-        }
-        if (rc == 0)
-                rc = manifest_read(image, &disk.manifest, err);
+        rc = read_disk(image, &disk, err);
         if (rc == 0)
                 rc = compute(prediction, &disk, err);
-        if (rc < 0)
+        disk_files_done(&disk);
+        if (rc < 0) {
+                free(prediction);
                 return err_wrap(err, "predict %s", image);
-        *ret_prediction = TAKE(prediction);
+        }
+        *ret_prediction = prediction;
         return 0;
 }

@@ -73,12 +73,27 @@ static const char *last_line(char *text, size_t len)
         return line == NULL ? text : line + 1;
 }
 
+/* What the tool said last, put into err. */
+static int report_words(const struct tool *tool, int status, int stderr_fd, struct err *err)
+{
+        struct err ignored = {0};
+        uint8_t *words = NULL;
+        size_t len = 0;
+        int rc;
+
+        rc = fs_read_fd(stderr_fd, TOOL_OUTPUT_MAX, &words, &len, &ignored);
+        if (rc == 0 && len > 0)
+                rc = err_set(err, ERR_FAILED, "%s: %s", tool->argv[0],
+                             last_line((char *)words, len));
+        else
+                rc = err_set(err, ERR_FAILED, "%s: failed with status 0x%x", tool->argv[0],
+                             (unsigned)status);
+        free(words);
+        return rc;
+}
+
 static int report(const struct tool *tool, int status, int stderr_fd, struct err *err)
 {
-        AUTO_FREE uint8_t *words = NULL;
-        struct err ignored = {0};
-        size_t len = 0;
-
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 return 0;
         if (WIFEXITED(status) && WEXITSTATUS(status) != EXIT_NO_TOOL && tool->may_fail)
@@ -88,11 +103,9 @@ static int report(const struct tool *tool, int status, int stderr_fd, struct err
                 return err_hint(err, "install the package %s: apt-get install %s", tool->package,
                                 tool->package);
         }
-        if (lseek(stderr_fd, 0, SEEK_SET) != 0 ||
-            fs_read_fd(stderr_fd, TOOL_OUTPUT_MAX, &words, &len, &ignored) != 0 || len == 0)
-                return err_set(err, ERR_FAILED, "%s: failed with status 0x%x", tool->argv[0],
-                               (unsigned)status);
-        return err_set(err, ERR_FAILED, "%s: %s", tool->argv[0], last_line((char *)words, len));
+        if (lseek(stderr_fd, 0, SEEK_SET) != 0)
+                return err_set_errno(err, errno, "%s: output", tool->argv[0]);
+        return report_words(tool, status, stderr_fd, err);
 }
 
 int tool_run(const struct tool *tool, struct err *err)

@@ -185,7 +185,7 @@ static int save(const char *dir, const char *name, struct bytes data, struct err
 static int save_identity(struct wire_link *link, const char *dir, struct err *err)
 {
         struct agent_identify request = {0};
-        struct agent_identity identity;
+        struct agent_identity identity = {0};
         int rc;
 
         rc = wire_link_send(link, agent_identify_code, 1, 0, &request, NULL, err);
@@ -227,7 +227,7 @@ static int save_evidence(struct wire_link *link, const char *dir, struct err *er
 static int talk(struct wire_link *link, const char *dir, struct err *err)
 {
         struct agent_poweroff poweroff = {0};
-        struct agent_hello hello;
+        struct agent_hello hello = {0};
         int rc;
 
         rc = receive(link, agent_hello_code, &hello, sizeof(hello), err);
