@@ -1,0 +1,184 @@
+/* catena host ...: set a host up, show it, find what is wrong. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "cli/doctor.h"
+#include "cli/enrol.h"
+#include "cli/output.h"
+
+#define DAYS_DEFAULT 365
+
+/* init ---------------------------------------------------------------------------------------- */
+
+static int write_config(const struct cli *cli, const char *path, struct err *err)
+{
+        const char *name = cli_option(cli, "name");
+        const char *tcti = cli_option(cli, "tcti");
+        char text[1024];
+        int n = snprintf(text, sizeof(text),
+                         "# Configuration of this host's TCB; every key is in catena.conf(5).\n"
+                         "[host]\nname = %s\n\n[ptpm]\ntcti = %s\n",
+                         name == NULL ? "host-a" : name, tcti == NULL ? "embedded" : tcti);
+
+        if (n < 0 || (size_t)n >= sizeof(text))
+                return err_set(err, ERR_USAGE, "--name or --tcti is too long");
+        return fs_write_file(path, text, (size_t)n, 0644, err);
+}
+
+static int run_init(struct cli *cli, struct err *err)
+{
+        char path[CLI_STATE_MAX + 32];
+
+        if (fs_make_dir(cli->state, 0700, err) != 0 ||
+            fs_join(path, sizeof(path), cli->state, "catena.conf", err) != 0)
+                return err->code;
+        if (access(path, F_OK) == 0) {
+                (void)err_set(err, ERR_CONFLICT, "%s is there already", path);
+                return err_hint(err, "edit it, or choose another --state");
+        }
+        if (write_config(cli, path, err) != 0)
+                return err->code;
+        if (cli->format == CLI_JSON)
+                return cli_print_json(cli, json_pack("{s:s}", "config", path), err);
+        cli_print(cli, "%s\n", path);
+        cli_note(cli,
+                 "now start catena-tcb --state %s, then catenad --state %s; then "
+                 "catena host enrol",
+                 cli->state, cli->state);
+        return 0;
+}
+
+/* enrol --------------------------------------------------------------------------------------- */
+
+static int run_enrol(struct cli *cli, struct err *err)
+{
+        struct client AUTO_CLIENT *client = NULL;
+        const char *ca = cli_option(cli, "ca-dir");
+        char dir[CLI_STATE_MAX + 32];
+        char host[64];
+        uint64_t days;
+
+        if (fs_join(dir, sizeof(dir), cli->state, "ca", err) != 0 ||
+            cli_option_number(cli, "days", 1, 3650, DAYS_DEFAULT, &days, err) != 0 ||
+            client_open(cli, &client, err) != 0 ||
+            enrol_host(client, ca == NULL ? dir : ca, (unsigned)days, host, err) != 0)
+                return err->code;
+        if (cli->format == CLI_JSON)
+                return cli_print_json(cli, json_pack("{s:s}", "host", host), err);
+        cli_print(cli, "%s is enrolled\n", host);
+        return 0;
+}
+
+/* status -------------------------------------------------------------------------------------- */
+
+static int run_status(struct cli *cli, struct err *err)
+{
+        const struct tcb_status ask = {0};
+        struct client AUTO_CLIENT *client = NULL;
+        struct tcb_status_is status;
+        char host[TCB_NAME_MAX + 1];
+        char version[65];
+        char ptpm[33];
+        char sandbox[257];
+        char accel[17];
+        char images[4097];
+
+        if (client_open(cli, &client, err) != 0 ||
+            client_call(client, tcb_status_code, &ask, tcb_status_is_code, &status, sizeof(status),
+                        err) != 0)
+                return err->code;
+        wire_text_copy(status.host, host, sizeof(host));
+        wire_text_copy(status.version, version, sizeof(version));
+        wire_text_copy(status.ptpm, ptpm, sizeof(ptpm));
+        wire_text_copy(status.sandbox, sandbox, sizeof(sandbox));
+        wire_text_copy(status.accel, accel, sizeof(accel));
+        wire_text_copy(status.images, images, sizeof(images));
+        if (cli->format == CLI_JSON)
+                return cli_print_json(cli,
+                                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s}",
+                                                "host", host, "version", version, "ptpm", ptpm,
+                                                "sandbox_degraded", sandbox, "accel", accel,
+                                                "enrolled", status.enrolled, "vtpms",
+                                                (json_int_t)status.vtpms, "vms_running",
+                                                (json_int_t)status.vms_running, "images", images),
+                                      err);
+        cli_print(cli,
+                  "host      %s\nversion   %s\npTPM      %s\naccel     %s\nenrolled  %s\n"
+                  "vTPMs     %u\nVMs on    %u\nimages    %s\nsandbox   %s\n",
+                  host, version, ptpm, accel, status.enrolled != 0 ? "yes" : "no", status.vtpms,
+                  status.vms_running, images, sandbox[0] == '\0' ? "whole" : sandbox);
+        return 0;
+}
+
+/* doctor -------------------------------------------------------------------------------------- */
+
+static int print_findings(struct cli *cli, const struct doctor_finding *findings, size_t n,
+                          struct err *err)
+{
+        static const char *const columns[] = {"CHECK", "RESULT", "WHAT TO DO", NULL};
+        struct cli_table AUTO_CLI_TABLE *table = NULL;
+        json_t *rows;
+
+        if (cli->format == CLI_JSON) {
+                rows = json_array();
+                for (size_t i = 0; i < n; i++)
+                        (void)json_array_append_new(
+                            rows, json_pack("{s:s, s:b, s:s, s:s}", "check", findings[i].check,
+                                            "ok", findings[i].ok, "result", findings[i].result,
+                                            "advice", findings[i].advice));
+                return cli_print_json(cli, json_pack("{s:o}", "findings", rows), err);
+        }
+        table = cli_table_new(columns);
+        if (table == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        for (size_t i = 0; i < n; i++) {
+                const char *const cells[] = {findings[i].check, findings[i].result,
+                                             findings[i].ok ? "" : findings[i].advice};
+
+                if (cli_table_add(table, cells, err) != 0)
+                        return err->code;
+        }
+        return cli_table_print(cli, table, err);
+}
+
+static int run_doctor(struct cli *cli, struct err *err)
+{
+        struct doctor_finding findings[DOCTOR_CHECKS_MAX];
+        size_t n = doctor_examine(cli, findings);
+        size_t bad = 0;
+
+        for (size_t i = 0; i < n; i++)
+                bad += !findings[i].ok;
+        if (print_findings(cli, findings, n, err) != 0)
+                return err->code;
+        return bad == 0 ? 0 : err_set(err, ERR_FAILED, "%zu of %zu checks failed", bad, n);
+}
+
+static const struct cli_option init_options[] = {
+    {"name", 'n', "NAME", "name of the host (default: host-a)", 0},
+    {"tcti", 't', "TCTI", "the host's TPM, such as device:/dev/tpmrm0 (default: embedded)", 0},
+    {0},
+};
+static const struct cli_option enrol_options[] = {
+    {"ca-dir", 0, "DIR", "the fleet's CA (default: STATE/ca)", 0},
+    {"days", 0, "N", "how long the certificate is good (default: 365)", 0},
+    {0},
+};
+
+const struct cli_verb cli_host_verbs[] = {
+    {"host", "init", "", "write a host's configuration", NULL, init_options, run_init},
+    {"host", "enrol", "", "prove the host's keys to the CA and have its AK certified",
+     "The CA makes a credential that only the TPM with the host's EK can open, and only while it "
+     "holds this AK; then it issues the certificate that verifiers ask for.",
+     enrol_options, run_enrol},
+    {"host", "status", "", "show what the host is and does", NULL, NULL, run_status},
+    {"host", "doctor", "", "find what is wrong with this host and say what to do", NULL, NULL,
+     run_doctor},
+    {0},
+};
