@@ -35,7 +35,7 @@ static int read_roots(const char *path, struct x509_list *ret_roots, struct err 
 }
 
 int appraisal_inputs_load(const char *policy, const char *ca, struct appraisal_inputs *ret_inputs,
-                        struct err *err)
+                          struct err *err)
 {
         struct appraisal_inputs inputs = {.policy = NULL};
         int rc = read_policy(policy, &inputs.policy, err);
@@ -58,8 +58,8 @@ void appraisal_inputs_done(struct appraisal_inputs *inputs)
 }
 
 int appraisal_run(const struct evidence *evidence, const struct appraisal_inputs *inputs,
-                     const uint8_t *nonce, int64_t now, struct verify_result **ret_result,
-                     struct err *err)
+                  const uint8_t *nonce, int64_t now, struct verify_result **ret_result,
+                  struct err *err)
 {
         const struct verify_request request = {.evidence = evidence,
                                                .policy = inputs->policy,
@@ -90,7 +90,7 @@ int appraisal_print(struct cli *cli, const struct verify_result *result, struct 
 }
 
 int appraisal_write_ear(const struct verify_result *result, const char *key, const char *path,
-                      struct err *err)
+                        struct err *err)
 {
         struct pkey AUTO_PKEY *signer = NULL;
         char AUTO_FREE *token = NULL;

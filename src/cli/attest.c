@@ -4,9 +4,9 @@
 #include <time.h>
 
 #include "base/fs.h"
+#include "cli/appraisal.h"
 #include "cli/collect.h"
 #include "cli/output.h"
-#include "cli/appraisal.h"
 
 static const struct cli_option options[] = {
     {"all", 'a', NULL, "the host and every VM on it", 0},
@@ -50,8 +50,8 @@ static int load_inputs(const struct cli *cli, struct appraisal_inputs *inputs, s
         if (fs_join(policy_path, sizeof(policy_path), cli->state, "policy.json", err) != 0 ||
             fs_join(ca_path, sizeof(ca_path), cli->state, "ca/ca.crt", err) != 0)
                 return err->code;
-        return appraisal_inputs_load(policy == NULL ? policy_path : policy, ca == NULL ? ca_path : ca,
-                                   inputs, err);
+        return appraisal_inputs_load(policy == NULL ? policy_path : policy,
+                                     ca == NULL ? ca_path : ca, inputs, err);
 }
 
 static int run(struct cli *cli, struct err *err)
