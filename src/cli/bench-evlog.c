@@ -40,7 +40,7 @@ static int add_variables(struct logbuild *build, struct err *err)
         static const uint8_t value[VARIABLE_MAX] = {1};
 
         for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
-                struct writer AUTO_WRITER w;
+                struct writer AUTO_WRITER w = {0};
                 struct bytes data;
                 int rc;
 
@@ -94,7 +94,7 @@ static int add_commands(struct logbuild *build, struct err *err)
 static int make_log(uint8_t **ret_data, size_t *ret_len, struct err *err)
 {
         static const char *const banks[] = {"sha1", "sha256", NULL};
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct logbuild build;
         int rc;
 

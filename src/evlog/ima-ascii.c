@@ -24,7 +24,7 @@ struct ascii {
 
 #define REFUSE(a, fmt, ...)                                                                        \
         err_set((a)->err, ERR_MALFORMED, "IMA entry %zu at byte %zu: " fmt, (a)->log->count,       \
-                (a)->pos __VA_OPT__(, ) __VA_ARGS__)
+                (a)->pos, ##__VA_ARGS__)
 
 /* Cuts what stands before the separator off *rest; all of it where there is none. */
 static struct bytes cut(struct bytes *rest, char separator)

@@ -15,6 +15,7 @@ struct ima_entry *ima_log_next(struct ima_log *log, size_t *room, struct err *er
 /* ima-ascii.c: the same contract as ima_log_parse(). */
 int ima_ascii_parse(struct bytes input, struct ima_log **ret_log, struct err *err);
 
+/* Whether all bytes are zero: a violation's template digest. */
 bool ima_is_zero(struct bytes bytes);
 
 #endif

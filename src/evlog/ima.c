@@ -49,7 +49,7 @@ struct ima_entry *ima_log_next(struct ima_log *log, size_t *room, struct err *er
 
 #define REFUSE(log, r, err, fmt, ...)                                                              \
         err_set(err, ERR_MALFORMED, "IMA entry %zu at byte %zu: " fmt, (log)->count,               \
-                reader_offset(r) __VA_OPT__(, ) __VA_ARGS__)
+                reader_offset(r), ##__VA_ARGS__)
 
 /* Template "ima" says no length: digest, then the name's length and the name. */
 static int get_old_data(struct reader *r, struct bytes *ret_data)

@@ -28,7 +28,7 @@ struct parser {
 /* The one form of all complaints: which event, where, what. */
 #define REFUSE(p, fmt, ...)                                                                        \
         err_set((p)->err, ERR_MALFORMED, "event %zu at byte %zu: " fmt, (p)->log->event_count,     \
-                reader_offset(&(p)->in) __VA_OPT__(, ) __VA_ARGS__)
+                reader_offset(&(p)->in), ##__VA_ARGS__)
 
 static bool has_signature(struct bytes data, const char signature[static SIGNATURE_SIZE])
 {

@@ -24,6 +24,7 @@ struct text {
 /* Starts an empty text in memory that the caller lends; size is at least 8. */
 void text_init(struct text *text, char *memory, size_t size);
 
+/* Our own words, at most 255 bytes a call; never bytes of a log through %s. */
 void text_add(struct text *text, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Bytes of a string, up to a NUL at its end; control bytes and all above ASCII as \xNN. */
