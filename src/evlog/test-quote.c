@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/fs.h"
 #include "evlog/test-machine.h"
 #include "lib/test.h"
 
@@ -885,6 +886,30 @@ static void reasons_remember(void **state)
                 assert_non_null(reason_help(reason_id_at(i)));
 }
 
+/* doc/reasons.md lists every id with its meaning as reason.def has it. */
+static void reasons_are_documented(void **state)
+{
+        const char *source = getenv("CATENA_SOURCE");
+        struct err err = {0};
+        uint8_t AUTO_FREE *page = NULL;
+        size_t len = 0;
+        char path[4096];
+
+        (void)state;
+        if (source == NULL)
+                skip();
+        assert_ok(fs_join(path, sizeof(path), source, "doc/reasons.md", &err), &err);
+        assert_ok(fs_read_file(path, 1 << 20, &page, &len, &err), &err);
+        for (size_t i = 0; reason_id_at(i) != NULL; i++) {
+                char row[1024];
+
+                (void)snprintf(row, sizeof(row), "| `%s` | %s |", reason_id_at(i),
+                               reason_help(reason_id_at(i)));
+                if (strstr((const char *)page, row) == NULL)
+                        fail_msg("doc/reasons.md lacks %s", row);
+        }
+}
+
 /* The five real boots: their quotes hold, with the PCR values read by the guest. */
 static void parse_pcrs(const char *text, struct pcr_values *ret_values)
 {
@@ -970,7 +995,7 @@ int main(void)
             cmocka_unit_test(refuses_selection_sizes), cmocka_unit_test(refuses_spoiled_bytes),
             cmocka_unit_test(refuses_ecdsa_under_rsa), cmocka_unit_test(collects_all_failures),
             cmocka_unit_test(pem_says_what_it_cannot), cmocka_unit_test(reasons_remember),
-            cmocka_unit_test(checks_real_quotes),
+            cmocka_unit_test(reasons_are_documented),  cmocka_unit_test(checks_real_quotes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
