@@ -92,6 +92,21 @@ static int build(struct merkle_tree *tree, struct err *err)
         return hash_root(tree->counts[0], tree->nodes[tree->starts[level]], tree->root, err);
 }
 
+static struct merkle_tree *tree_alloc(size_t n)
+{
+        struct merkle_tree *tree = calloc(1, sizeof(*tree));
+
+        if (tree == NULL)
+                return NULL;
+        tree->counts[0] = n;
+        /* n leaves have at most n - 1 + LEVELS_MAX nodes above them. */
+        tree->nodes = calloc(2 * n + LEVELS_MAX, MERKLE_HASH_SIZE);
+        if (tree->nodes != NULL)
+                return tree;
+        free(tree);
+        return NULL;
+}
+
 int merkle_tree_new(const uint8_t (*leaves)[MERKLE_HASH_SIZE], size_t n,
                     struct merkle_tree **ret_tree, struct err *err)
 {
@@ -100,15 +115,10 @@ int merkle_tree_new(const uint8_t (*leaves)[MERKLE_HASH_SIZE], size_t n,
 
         if (n == 0 || n > MERKLE_LEAVES_MAX)
                 return err_set(err, ERR_LIMIT, "a tree of %zu leaves", n);
-        tree = calloc(1, sizeof(*tree));
+        tree = tree_alloc(n);
         if (tree == NULL)
-                return err_set(err, ERR_NO_MEMORY, "Merkle tree");
-        /* n leaves have at most n - 1 + LEVELS_MAX nodes above them. */
-        tree->nodes = calloc(2 * n + LEVELS_MAX, MERKLE_HASH_SIZE);
-        if (tree->nodes == NULL)
                 return err_set(err, ERR_NO_MEMORY, "Merkle tree of %zu leaves", n);
         memcpy(tree->nodes, leaves, n * MERKLE_HASH_SIZE);
-        tree->counts[0] = n;
         rc = build(tree, err);
         if (rc == 0)
                 *ret_tree = TAKE(tree);

@@ -40,6 +40,7 @@ struct qualify_vm {
         struct bytes ek_name;
 };
 
+/* H("vm" || nonce || uuid || epoch || CEK name || EK name), as qualify_digest() puts them. */
 int qualify_vm(const struct qualify_vm *vm, uint8_t ret_digest[QUALIFY_SIZE],
                struct err *err) MUST_CHECK;
 

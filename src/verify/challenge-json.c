@@ -111,21 +111,19 @@ static int read_members(json_t *root, struct challenge *challenge, struct err *e
 
 int challenge_from_json(struct bytes text, struct challenge *ret_challenge, struct err *err)
 {
-        struct challenge AUTO_FREE *challenge = calloc(1, sizeof(*challenge));
+        struct challenge challenge = {.time = 0};
         json_t AUTO_JSON *root = NULL;
         json_error_t where;
         int rc;
 
-        if (challenge == NULL)
-                return err_set(err, ERR_NO_MEMORY, "challenge");
         if (text.len > CHALLENGE_JSON_MAX)
                 return err_set(err, ERR_LIMIT, "challenge of %zu bytes", text.len);
         root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &where);
         if (root == NULL)
                 return err_set(err, ERR_MALFORMED, "challenge: no JSON at offset %d",
                                where.position);
-        rc = read_members(root, challenge, err);
+        rc = read_members(root, &challenge, err);
         if (rc == 0)
-                *ret_challenge = *challenge;
+                *ret_challenge = challenge;
         return rc;
 }

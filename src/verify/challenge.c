@@ -22,22 +22,32 @@ struct challenge_book {
         unsigned lifetime;
 };
 
+static struct challenge_book *book_alloc(size_t max, unsigned lifetime)
+{
+        struct challenge_book *book = calloc(1, sizeof(*book));
+
+        if (book == NULL)
+                return NULL;
+        book->max = max;
+        book->lifetime = lifetime;
+        book->ring = calloc(max, sizeof(book->ring[0]));
+        if (book->ring != NULL)
+                return book;
+        free(book);
+        return NULL;
+}
+
 int challenge_book_new(size_t max, unsigned lifetime, struct challenge_book **ret_book,
                        struct err *err)
 {
-        struct challenge_book AUTO_CHALLENGE_BOOK *book = NULL;
+        struct challenge_book *book;
 
         if (max == 0 || max > CHALLENGE_OPEN_MAX)
                 return err_set(err, ERR_LIMIT, "room for %zu challenges", max);
-        book = calloc(1, sizeof(*book));
+        book = book_alloc(max, lifetime);
         if (book == NULL)
-                return err_set(err, ERR_NO_MEMORY, "book of challenges");
-        book->ring = calloc(max, sizeof(book->ring[0]));
-        if (book->ring == NULL)
                 return err_set(err, ERR_NO_MEMORY, "book of %zu challenges", max);
-        book->max = max;
-        book->lifetime = lifetime;
-        *ret_book = TAKE(book);
+        *ret_book = book;
         return 0;
 }
 

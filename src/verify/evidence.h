@@ -26,6 +26,7 @@
 
 struct evidence;
 
+/* An empty set; evidence_free() it. Errors: ERR_NO_MEMORY. */
 int evidence_new(struct evidence **ret_evidence, struct err *err) MUST_CHECK;
 void evidence_free(struct evidence *evidence);
 DEFINE_CLEANUP(struct evidence *, evidence_free)

@@ -14,7 +14,7 @@ static void judge(const struct evidence *evidence)
 {
         struct verify_request request = {.evidence = evidence, .now = 1800000005};
         struct verify_result AUTO_VERIFY_RESULT *result = NULL;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         json_t AUTO_JSON *json = NULL;
         struct err err = {0};
 

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void as_claims(struct bytes claims, const struct pkey *key)
 {
         static const char header[] = "{\"alg\":\"ES256\"}";
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         uint8_t signature[PKEY_ES256_SIZE];
         json_t AUTO_JSON *json = NULL;
         struct err err = {0};

@@ -12,7 +12,6 @@ static struct pkey *key;
 struct sample {
         struct verify_result result;
         struct verify_machine host, vm;
-        struct verify_machine *vms[1];
 };
 
 static struct sample *sample_new(void)
@@ -29,9 +28,8 @@ static struct sample *sample_new(void)
                                            .ptpm = "embedded",
                                            .tcb_version = "0.1",
                                            .host = &s->host,
-                                           .vms = s->vms,
                                            .n_vms = 1};
-        s->vms[0] = &s->vm;
+        s->result.vms[0] = &s->vm;
         memset(s->result.challenge.nonce, 0x42, sizeof(s->result.challenge.nonce));
         (void)snprintf(s->host.name, sizeof(s->host.name), "host-a");
         (void)snprintf(s->vm.name, sizeof(s->vm.name), "web1");

@@ -49,25 +49,17 @@ bool verify_get(const struct verify_run *run, struct verify_machine *machine, co
         return false;
 }
 
-static struct verify_machine *machine_new(const char *name)
+static void machine_init(struct verify_machine *machine, const char *name)
 {
-        struct verify_machine *machine = calloc(1, sizeof(*machine));
-
-        if (machine != NULL) {
-                machine->tier = VERIFY_CONTRAINDICATED;
-                (void)snprintf(machine->name, sizeof(machine->name), "%s", name);
-        }
-        return machine;
+        machine->tier = VERIFY_CONTRAINDICATED;
+        (void)snprintf(machine->name, sizeof(machine->name), "%s", name);
 }
 
 void verify_result_free(struct verify_result *result)
 {
         if (result == NULL)
                 return;
-        for (size_t i = 0; result->vms != NULL && i < result->n_vms; i++)
-                free(result->vms[i]);
-        free(result->vms);
-        free(result->host);
+        free(result->machines);
         free(result);
 }
 
@@ -75,15 +67,15 @@ void verify_result_free(struct verify_result *result)
 static int make_machines(const struct verify_request *request, struct verify_result *result,
                          struct err *err)
 {
-        result->host = machine_new(result->challenge.host);
-        result->vms = calloc(CHALLENGE_VMS_MAX, sizeof(struct verify_machine *));
-        if (result->host == NULL || result->vms == NULL)
+        result->n_vms = result->challenge.n_vms;
+        result->machines = calloc(result->n_vms + 1, sizeof(*result->machines));
+        if (result->machines == NULL)
                 return err_set(err, ERR_NO_MEMORY, "verdict");
-        for (size_t i = 0; i < result->challenge.n_vms; i++) {
-                result->vms[i] = machine_new(result->challenge.vms[i]);
-                if (result->vms[i] == NULL)
-                        return err_set(err, ERR_NO_MEMORY, "verdict");
-                result->n_vms++;
+        result->host = &result->machines[0];
+        machine_init(result->host, result->challenge.host);
+        for (size_t i = 0; i < result->n_vms; i++) {
+                result->vms[i] = &result->machines[i + 1];
+                machine_init(result->vms[i], result->challenge.vms[i]);
         }
         if (evidence_vms(request->evidence, NULL, 0) > result->n_vms)
                 reasons_add(&result->host->reasons, "bind.challenge", REASON_WARNING,
@@ -112,17 +104,14 @@ static void check_challenge(const struct verify_request *request, struct verify_
                             "the evidence answers another challenge");
 }
 
-static int result_new(const struct verify_request *request, struct verify_result **ret_result,
-                      struct err *err)
+static int result_fill(const struct verify_request *request, struct verify_result *result,
+                       struct err *err)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = calloc(1, sizeof(*result));
         unsigned age = request->policy == NULL ? POLICY_AGE_DEFAULT : request->policy->max_age;
         struct err why = {0};
         struct bytes text;
         int read, rc;
 
-        if (result == NULL)
-                return err_set(err, ERR_NO_MEMORY, "verdict");
         read = evidence_get(request->evidence, "challenge.json", &text)
                    ? challenge_from_json(text, &result->challenge, &why)
                    : err_set(&why, ERR_NOT_FOUND, "missing");
@@ -134,11 +123,9 @@ static int result_new(const struct verify_request *request, struct verify_result
         if (request->policy != NULL)
                 (void)snprintf(result->policy, sizeof(result->policy), "%s", request->policy->name);
         rc = make_machines(request, result, err);
-        if (rc != 0)
-                return rc;
-        check_challenge(request, result, read, &why);
-        *ret_result = TAKE(result);
-        return 0;
+        if (rc == 0)
+                check_challenge(request, result, read, &why);
+        return rc;
 }
 
 static enum verify_tier tier_of(const struct verify_machine *machine)
@@ -212,11 +199,14 @@ bool verify_is_current(const struct verify_result *result, int64_t now)
 int verify_evidence(const struct verify_request *request, struct verify_result **ret_result,
                     struct err *err)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+        struct verify_result AUTO_VERIFY_RESULT *result = calloc(1, sizeof(*result));
         struct verify_leaf AUTO_FREE *leaves = NULL;
         struct verify_run run = {.request = request};
-        int rc = result_new(request, &result, err);
+        int rc;
 
+        if (result == NULL)
+                return err_set(err, ERR_NO_MEMORY, "verdict");
+        rc = result_fill(request, result, err);
         if (rc != 0)
                 return rc;
         leaves = calloc(result->n_vms + 1, sizeof(*leaves));

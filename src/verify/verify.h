@@ -75,8 +75,9 @@ struct verify_result {
         char tcb_version[32]; /* the same */
         char measured_by[16]; /* tcb, starter: the same */
         struct verify_machine *host;
-        struct verify_machine **vms;
+        struct verify_machine *vms[CHALLENGE_VMS_MAX];
         size_t n_vms;
+        struct verify_machine *machines; /* where host and vms point to */
 };
 
 struct verify_request {
