@@ -72,7 +72,7 @@ static int read_security(struct pe *pe, struct reader *r, size_t directory)
                 return malformed(pe, "optional header cut off", reader_offset(r));
         if (entries <= SECURITY_ENTRY)
                 return 0;
-        if (reader_skip(r, SECURITY_ENTRY * DIRECTORY_SIZE) < 0)
+        if (reader_skip(r, SECURITY_ENTRY * (size_t)DIRECTORY_SIZE) < 0)
                 return malformed(pe, "data directory cut off", reader_offset(r));
         pe->security = reader_offset(r);
         if (reader_skip(r, 4) < 0 || reader_get_le32(r, &pe->certificates_size) < 0)

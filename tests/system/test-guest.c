@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/hex.h"
 #include "base/macro.h"
+#include "evlog/learn.h"
 #include "evlog/replay.h"
 #include "evlog/tcglog.h"
 #include "image/image.h"
@@ -155,18 +156,130 @@ static void check_boot(const char *image, const char *dir, const struct predicti
         assert_memory_equal(expected, quoted, PREDICT_DIGEST);
 }
 
+/* Evidence as guest_boot() saved it; release with saved_done(). */
+struct saved {
+        struct appraise_evidence evidence;
+        uint8_t nonce[PREDICT_DIGEST];
+};
+
+static void saved_load(const char *dir, struct saved *saved)
+{
+        static const struct {
+                const char *name;
+                size_t offset;
+        } files[] = {
+            {"ak.pub", offsetof(struct appraise_evidence, key)},
+            {"ek.pub", offsetof(struct appraise_evidence, ek)},
+            {"quote.attest", offsetof(struct appraise_evidence, attest)},
+            {"quote.sig", offsetof(struct appraise_evidence, signature)},
+            {"binary_bios_measurements", offsetof(struct appraise_evidence, tcg_log)},
+            {"binary_runtime_measurements", offsetof(struct appraise_evidence, ima_log)},
+        };
+        char path[PATH_MAX];
+        struct bytes nonce;
+        size_t len = 0;
+
+        memset(saved, 0, sizeof(*saved));
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                struct bytes data;
+
+                (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i].name);
+                data = load(path);
+                memcpy((uint8_t *)&saved->evidence + files[i].offset, &data, sizeof(data));
+        }
+        (void)snprintf(path, sizeof(path), "%s/nonce.hex", dir);
+        nonce = load(path);
+        assert_int_equal(hex_decode((const char *)nonce.data, 2 * (size_t)PREDICT_DIGEST,
+                                    saved->nonce, PREDICT_DIGEST, &len),
+                         0);
+        saved->evidence.nonce = (struct bytes){saved->nonce, len};
+        free((void *)(uintptr_t)nonce.data);
+}
+
+static void saved_done(struct saved *saved)
+{
+        const struct bytes all[] = {saved->evidence.key,     saved->evidence.ek,
+                                    saved->evidence.attest,  saved->evidence.signature,
+                                    saved->evidence.tcg_log, saved->evidence.ima_log};
+
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+                free((void *)(uintptr_t)all[i].data);
+}
+
+/* Learning from the boot and predicting it give the same policy, byte for byte. */
+static void check_learned(const char *dir, const struct prediction *prediction)
+{
+        AUTO_POLICY struct policy *learned = NULL;
+        AUTO_POLICY struct policy *predicted = NULL;
+        AUTO_FREE char *learned_text = NULL;
+        AUTO_FREE char *predicted_text = NULL;
+        static struct verdict verdict;
+        struct saved saved;
+        struct err err = {0};
+        size_t len;
+
+        saved_load(dir, &saved);
+        assert_ok(learn_policy(&saved.evidence, "guest", "ovmf-q35-512M",
+                               hash_by_tpm_id(HASH_TPM_SHA256), &learned, &verdict, &err),
+                  &err);
+        assert_ok(predict_policy(prediction, "guest", learned, &predicted, &err), &err);
+        assert_ok(policy_to_json(learned, &learned_text, &len, &err), &err);
+        assert_ok(policy_to_json(predicted, &predicted_text, &len, &err), &err);
+        assert_string_equal(predicted_text, learned_text);
+        appraise(&saved.evidence, predicted, &verdict);
+        for (int part = 0; part < APPRAISE_PART_COUNT; part++)
+                assert_int_equal(verdict.parts[part], APPRAISE_VERIFIED);
+        assert_int_equal(verdict.programs, prediction->n_ima);
+        assert_ok(fs_write_file(in_dir("policy.json"), predicted_text, strlen(predicted_text), 0600,
+                                &err),
+                  &err);
+        saved_done(&saved);
+}
+
+static void skip_without_machines(void)
+{
+        if (guest_can_boot())
+                return;
+        print_message("# skipped: no QEMU, OVMF or swtpm\n");
+        skip();
+}
+
 static void test_boots_as_predicted(void **state)
 {
         AUTO_FREE struct prediction *prediction = NULL;
         struct err err = {0};
 
         (void)state;
-        if (!guest_can_boot()) {
-                print_message("# skipped: no QEMU, OVMF or swtpm\n");
-                skip();
-        }
+        skip_without_machines();
         assert_ok(predict_image(in_dir("guest.img"), &prediction, &err), &err);
         check_boot(in_dir("guest.img"), in_dir("boot"), prediction);
+        check_learned(in_dir("boot"), prediction);
+}
+
+/* The changed kernel boots, and the predicted policy names it and nothing else. */
+static void test_changed_kernel_is_named(void **state)
+{
+        AUTO_POLICY struct policy *policy = NULL;
+        static struct verdict verdict;
+        struct saved saved;
+        struct bytes text;
+        struct err err = {0};
+
+        (void)state;
+        skip_without_machines();
+        assert_ok(image_tamper(in_dir("guest.img"), in_dir("bad.img"), IMAGE_TAMPER_KERNEL, &err),
+                  &err);
+        assert_ok(guest_boot(in_dir("bad.img"), in_dir("bad"), &err), &err);
+        text = load(in_dir("policy.json"));
+        assert_ok(policy_from_json(text, &policy, &err), &err);
+        saved_load(in_dir("bad"), &saved);
+        appraise(&saved.evidence, policy, &verdict);
+        assert_int_equal(verdict.tier, VERDICT_CONTRAINDICATED);
+        for (int part = 0; part < APPRAISE_PART_COUNT; part++)
+                assert_int_equal(verdict.parts[part],
+                                 part == APPRAISE_KERNEL ? APPRAISE_CHANGED : APPRAISE_VERIFIED);
+        saved_done(&saved);
+        free((void *)(uintptr_t)text.data);
 }
 
 /* A manifest that belongs to another image predicts nothing. */
@@ -242,6 +355,7 @@ int main(void)
             cmocka_unit_test(test_manifest_of_another_image),
             cmocka_unit_test(test_tampered),
             cmocka_unit_test(test_boots_as_predicted),
+            cmocka_unit_test(test_changed_kernel_is_named),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
