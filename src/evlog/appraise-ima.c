@@ -45,6 +45,7 @@ void appraise_programs(struct appraise_run *run)
         struct verdict *verdict = run->verdict;
         const struct ima_entry *aggregate =
             run->ima == NULL ? NULL : ima_log_boot_aggregate(run->ima);
+        size_t verified = run->ima == NULL ? 0 : run->ima_verified;
         size_t files = 0;
 
         if (!run->policy->has_ima) {
@@ -52,7 +53,7 @@ void appraise_programs(struct appraise_run *run)
                             "the policy says nothing of programs");
                 return;
         }
-        for (size_t i = 0; i < run->ima_verified; i++) {
+        for (size_t i = 0; i < verified; i++) {
                 const struct ima_entry *entry = &run->ima->entries[i];
 
                 if (entry == aggregate || entry->pcr != IMA_PCR)

@@ -55,9 +55,14 @@ static void say_findings(struct appraise_run *run)
         struct reasons *reasons = &run->verdict->reasons;
         struct findings *findings = calloc(1, sizeof(*findings));
         struct err err = {0};
-        int rc = findings == NULL ? err_set(&err, ERR_NO_MEMORY, "out of memory")
-                                  : findings_collect(run->log, findings, &err);
+        int rc;
 
+        if (findings == NULL) {
+                (void)err_set(&err, ERR_NO_MEMORY, "out of memory");
+                reasons_add_broken(reasons, "the event log", &err);
+                return;
+        }
+        rc = findings_collect(run->log, findings, &err);
         if (rc != 0)
                 reasons_add_broken(reasons, "the event log", &err);
         for (size_t i = 0; rc == 0 && i < findings->count; i++) {

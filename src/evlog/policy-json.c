@@ -565,7 +565,7 @@ int policy_from_json(struct bytes text, struct policy **ret_policy, struct err *
         if (!json_is_object(root))
                 return err_set(err, ERR_MALFORMED, "policy: not an object");
         rc = read_header(root, &policy, err);
-        if (rc != 0)
+        if (rc != 0 || policy == NULL)
                 return rc;
         json_object_foreach(root, key, value)
         {
