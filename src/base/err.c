@@ -114,7 +114,7 @@ const char *err_name(int code)
         if (names[i][0] == '\0') {
                 const char *from = rows[i].name;
                 for (size_t k = 0; from[k] != '\0' && k + 1 < sizeof(names[i]); k++)
-                        names[i][k] = from[k] == '_' ? '-' : (char)(from[k] | 0x20);
+                        names[i][k] = (char)(from[k] == '_' ? '-' : from[k] | 0x20);
         }
         return names[i];
 }

@@ -49,16 +49,16 @@ int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * Analyzers see one file at a time and would believe that an error's code can be 0, that is, that
  * a function can fail and its caller go on. This tells them; compilers never see it.
  */
-static inline int err_negative(int code)
+static inline int err_negative(const struct err *err, int code)
 {
-        if (code >= 0)
+        if (code >= 0 || err->code != code)
                 __builtin_unreachable();
         return code;
 }
-#define err_set(...)       err_negative(err_set(__VA_ARGS__))
-#define err_set_errno(...) err_negative(err_set_errno(__VA_ARGS__))
-#define err_wrap(...)      err_negative(err_wrap(__VA_ARGS__))
-#define err_hint(...)      err_negative(err_hint(__VA_ARGS__))
+#define err_set(e, ...)       err_negative(e, err_set(e, __VA_ARGS__))
+#define err_set_errno(e, ...) err_negative(e, err_set_errno(e, __VA_ARGS__))
+#define err_wrap(e, ...)      err_negative(e, err_wrap(e, __VA_ARGS__))
+#define err_hint(e, ...)      err_negative(e, err_hint(e, __VA_ARGS__))
 #endif
 
 /* The name of a code in lower case ("not-trusted"), its public text, its exit code. */

@@ -32,8 +32,8 @@ int hex_decode(const char *text, size_t len, uint8_t *ret_data, size_t max, size
                 if (digit_value(text[i]) < 0)
                         return ERR_MALFORMED;
         for (size_t i = 0; i < len / 2; i++)
-                ret_data[i] =
-                    (uint8_t)(digit_value(text[2 * i]) << 4 | digit_value(text[2 * i + 1]));
+                ret_data[i] = (uint8_t)((unsigned)digit_value(text[2 * i]) << 4 |
+                                        (unsigned)digit_value(text[2 * i + 1]));
         *ret_len = len / 2;
         return 0;
 }

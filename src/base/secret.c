@@ -75,7 +75,7 @@ int secret_new(size_t len, struct secret **ret_secret, struct err *err)
 
 int secret_new_copy(const void *data, size_t len, struct secret **ret_secret, struct err *err)
 {
-        struct secret *secret;
+        struct secret *secret = NULL;
         int rc = secret_new(len, &secret, err);
 
         if (rc != 0)
@@ -87,7 +87,7 @@ int secret_new_copy(const void *data, size_t len, struct secret **ret_secret, st
 
 int secret_new_random(size_t len, struct secret **ret_secret, struct err *err)
 {
-        struct secret *secret;
+        struct secret *secret = NULL;
         int rc = secret_new(len, &secret, err);
 
         if (rc != 0)

@@ -10,10 +10,12 @@
 #define SYSTEM_STATE    "/var/lib/catena"
 #define USER_STATE_HOME ".local/state"
 
+enum { COMMON_FORMAT, COMMON_STATE, COMMON_HELP };
+
 const struct cli_option cli_common_options[] = {
-    {"format", 'f', "table|json", "how to print: words and tables, or JSON", 0},
-    {"state", 0, "DIR", "the instance directory (or CATENA_STATE)", 0},
-    {"help", 'h', NULL, "explain the command", 0},
+    [COMMON_FORMAT] = {"format", 'f', "table|json", "how to print: words and tables, or JSON", 0},
+    [COMMON_STATE] = {"state", 0, "DIR", "the instance directory (or CATENA_STATE)", 0},
+    [COMMON_HELP] = {"help", 'h', NULL, "explain the command", 0},
     {0},
 };
 
@@ -235,13 +237,13 @@ static int store_value(struct parser *p, const struct cli_option *option, const 
 {
         struct cli *cli = p->cli;
 
-        if (option == &cli_common_options[0])
-                return set_format(cli, text, err);
-        if (option == &cli_common_options[1]) {
+        if (option == &cli_common_options[COMMON_FORMAT])
+                return set_format(cli, text == NULL ? "" : text, err);
+        if (option == &cli_common_options[COMMON_STATE]) {
                 p->state = text;
                 return 0;
         }
-        if (option == &cli_common_options[2]) {
+        if (option == &cli_common_options[COMMON_HELP]) {
                 cli->want_help = true;
                 return 0;
         }

@@ -13,7 +13,7 @@
 #include "crypto/pkey-evp.h"
 #include "crypto/x509-cert.h"
 
-#define DAY         (24 * 60 * 60)
+#define DAY         (INT64_C(24) * 60 * 60)
 #define CLOCK_SKEW  300 /* seconds before now from which a certificate is valid */
 #define SERIAL_BITS 159 /* positive and at most 20 bytes (RFC 5280, 4.1.2.2) */
 #define PATH_SIZE   4096

@@ -13,6 +13,7 @@
 DEFINE_CLEANUP(BIO *, BIO_free)
 
 /* An encrypted key is an error, never a question on a terminal. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int no_password(char *buffer, int size, int writing, void *context)
 {
         (void)buffer;

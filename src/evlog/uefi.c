@@ -247,6 +247,7 @@ static void add_value(struct text *text, const struct uefi_variable *variable)
 
         if (is_one_of(variable, switches))
                 add_switch(text, variable->value);
+        /* NOLINTNEXTLINE(bugprone-branch-clone): the order of the questions matters */
         else if (is_one_of(variable, keys))
                 add_authority(text, variable->value);
         else if (uefi_variable_is(variable, "BootOrder"))
