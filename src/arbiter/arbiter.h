@@ -11,6 +11,7 @@
 
 struct arbiter;
 
+/* An arbiter that answers on this link. */
 int arbiter_new(struct wire_link *link, struct arbiter **ret_arbiter, struct err *err) MUST_CHECK;
 void arbiter_free(struct arbiter *arbiter);
 

@@ -247,9 +247,8 @@ static void add_value(struct text *text, const struct uefi_variable *variable)
 
         if (is_one_of(variable, switches))
                 add_switch(text, variable->value);
-        /* NOLINTNEXTLINE(bugprone-branch-clone): the order of the questions matters */
         else if (is_one_of(variable, keys))
-                add_authority(text, variable->value);
+                add_authority(text, variable->value); /* NOLINT(bugprone-branch-clone): in order */
         else if (uefi_variable_is(variable, "BootOrder"))
                 add_boot_order(text, variable->value);
         else if (is_boot_option(variable))

@@ -43,6 +43,7 @@ int db_fail(sqlite3 *handle, struct err *err, const char *what);
 /* Runs SQL text without results. */
 int db_exec(sqlite3 *handle, const char *sql, struct err *err) MUST_CHECK;
 
+/* Prepares the statements of every operation once. */
 int db_prepare_all(struct db *db, struct err *err) MUST_CHECK;
 
 /* Grows the log to DB_LOG_LEN bytes, or overwrites all of it with zeros. Only speed is lost

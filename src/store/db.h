@@ -62,6 +62,7 @@ void db_close(struct db *db);
 /* Limits of one transaction. */
 void db_set_limits(struct db *db, size_t max_calls, size_t max_len);
 
+/* Opens a transaction; db_commit() or db_rollback() ends it. */
 int db_begin(struct db *db, struct err *err) MUST_CHECK;
 
 /* Runs the last call, which is not remembered, and commits. May be repeated after a failure. */

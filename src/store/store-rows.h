@@ -29,6 +29,7 @@ struct row {
 /* ERR_FAILED unless the store is unlocked and in a transaction. */
 int store_check_change(const struct store *store, struct err *err) MUST_CHECK;
 
+/* The row of a uuid (ERR_NOT_FOUND), or the first that a call finds, with its MACs checked. */
 int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row,
             struct err *err) MUST_CHECK;
 int row_query(struct store *store, const struct db_call *call, bool *ret_found, struct row *ret_row,
@@ -52,6 +53,7 @@ static inline struct db_value db_bytes(const void *data, size_t len)
         return (struct db_value){.type = DB_BYTES, .bytes = {data, len}};
 }
 
+/* A text as a parameter; it must outlive the call. */
 struct db_value db_text(const char *text);
 
 #endif

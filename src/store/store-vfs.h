@@ -6,6 +6,7 @@
 
 #include "store/store.h"
 
+/* store_open() on a named VFS of SQLite, for tests with failing disks. */
 int store_open_vfs(const char *path, const char *vfs, struct store **ret_store,
                    struct err *err) MUST_CHECK;
 

@@ -100,6 +100,7 @@ uint64_t store_generation(const struct store *store);
 
 /* --- transactions: every change needs one ------------------------------------------------- */
 
+/* Opens a transaction; store_commit() or store_rollback() ends it. */
 int store_begin(struct store *store, struct err *err) MUST_CHECK;
 
 /* Returns 0 when everything since store_begin() is on stable storage; else retry, or give up. */
@@ -127,6 +128,7 @@ int store_delete_record(struct store *store, const char *name, struct err *err) 
 
 /* --- instances ------------------------------------------------------------------------------ */
 
+/* Whether it can name an instance; the state's name in words. */
 bool store_name_is_valid(const char *name);
 const char *store_state_name(enum store_state state);
 
@@ -138,6 +140,7 @@ const char *store_state_name(enum store_state state);
 int store_create_instance(struct store *store, const char *name, const struct security_block *block,
                           struct err *err) MUST_CHECK;
 
+/* An instance by uuid or by name. Errors: ERR_NOT_FOUND, ERR_DAMAGED. */
 int store_get_instance(struct store *store, const uint8_t uuid[BLOCK_UUID_LEN],
                        struct store_instance *ret_instance, struct err *err) MUST_CHECK;
 int store_find_instance(struct store *store, const char *name, struct store_instance *ret_instance,

@@ -24,6 +24,7 @@ struct tpm_signature {
 int tpm_signature_parse(struct bytes bytes, struct tpm_signature *ret_signature,
                         struct err *err) MUST_CHECK;
 
+/* Marshals a TPMT_SIGNATURE (TPM 2.0 Part 2, 11.3.4). */
 void tpm_signature_put(struct writer *w, const struct tpm_signature *signature);
 
 /* The specification's name of an asymmetric, signing or NULL algorithm, or "unknown". */

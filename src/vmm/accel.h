@@ -51,6 +51,7 @@ struct accel {
 struct accel_output accel_start(struct accel *accel, enum accel_choice choice,
                                 enum accel_memory memory, bool kvm_usable);
 
+/* One step of the choice: what happened goes in, what to do comes out. */
 struct accel_output accel_feed(struct accel *accel, enum accel_input input);
 
 /* "auto", "kvm" or "tcg"; false for anything else. */

@@ -78,6 +78,7 @@ int vmm_config_encode(const struct vmm_config *config, uint8_t *ret_data, size_t
 /* Errors: ERR_MALFORMED, ERR_UNSUPPORTED (format), ERR_USAGE (out of range). */
 int vmm_config_decode(struct bytes data, struct vmm_config *ret_config, struct err *err) MUST_CHECK;
 
+/* QEMU's name of the accelerator. */
 const char *vmm_accel_name(enum vmm_accel accel);
 
 #endif

@@ -41,11 +41,13 @@ void qmp_free(struct qmp *qmp);
 DEFINE_CLEANUP(struct qmp *, qmp_free)
 #define AUTO_QMP CLEANUP(qmp_free_p)
 
+/* The descriptor to poll; the client keeps it. */
 int qmp_fd(const struct qmp *qmp);
 
 /* POLLIN, and POLLOUT while something waits to be written. EPOLLIN and EPOLLOUT are the same. */
 short qmp_events(const struct qmp *qmp);
 
+/* Whether the greeting and the capabilities are through. */
 bool qmp_is_ready(const struct qmp *qmp);
 
 /*

@@ -38,6 +38,7 @@ void wire_link_free(struct wire_link *link);
 DEFINE_CLEANUP(struct wire_link *, wire_link_free)
 #define AUTO_LINK CLEANUP(wire_link_free_p)
 
+/* The descriptor to poll; the link keeps it. */
 int wire_link_fd(const struct wire_link *link);
 
 /*

@@ -19,6 +19,7 @@ enum fault_kind {
 /* Registers the VFS; once a process. Returns 0 or SQLite's code. */
 int faultvfs_register(void);
 
+/* The nth write or sync from now on fails in this way, once or for good (stays). */
 void faultvfs_arm(enum fault_kind kind, unsigned nth, bool stays);
 
 /* From now on all works again. */
