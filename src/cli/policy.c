@@ -232,7 +232,7 @@ static json_t *read_token(struct bytes text)
 {
         const uint8_t *dot = memchr(text.data, '.', text.len);
         const uint8_t *end;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct bytes claims;
 
         writer_init(&w, VERDICT_MAX);

@@ -200,7 +200,7 @@ int agent_link_ask(struct agent_link *link, const struct agent_question *questio
 {
         struct pending **end;
         struct pending *pending;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         writer_init(&w, QUESTION_MAX);
         if (!agent_link_is_up(link))

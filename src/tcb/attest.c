@@ -63,7 +63,7 @@ static void send_text(struct session *session, const char *dir, const char *name
 static void send_proof(struct session *session, const char *dir, size_t index)
 {
         struct merkle_proof proof;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         struct err err = {0};
 
         writer_init(&w, 4096);

@@ -126,7 +126,7 @@ static int make_keys(struct store *store, struct ptpm *ptpm, const struct secret
         struct ptpm_keys made;
         const struct ptpm_answer answer = {ptpm_keys_code, &made, sizeof(made)};
         struct ptpm_make_keys make;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
         int rc;
 
         memcpy(make.auth, auth->data, sizeof(make.auth));

@@ -257,7 +257,7 @@ int ptpm_ask(struct ptpm *ptpm, uint16_t code, const void *message, ptpm_reply_f
 {
         struct question *question;
         struct question **end = &ptpm->first;
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         writer_init(&w, QUESTION_MAX);
         question = calloc(1, sizeof(*question));

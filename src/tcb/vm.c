@@ -100,7 +100,7 @@ int vm_create(struct tcb *tcb, const struct vm_request *vm_request, commit_fn *d
 {
         struct instance *instance = vm_request->instance;
         struct vm *vm = allocate(tcb, instance);
-        struct writer AUTO_WRITER w;
+        struct writer AUTO_WRITER w = {0};
 
         writer_init(&w, STORE_CONFIG_MAX);
         if (vm == NULL)
