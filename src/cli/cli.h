@@ -61,6 +61,7 @@ struct cli {
         const struct cli_verb *verb;
         enum cli_format format;
         char state[CLI_STATE_MAX]; /* of --state, CATENA_STATE or the default; may not exist */
+        bool state_given;          /* by --state or CATENA_STATE */
         const char *args[CLI_ARGS_MAX];
         size_t n_args;
         struct cli_value values[CLI_VALUES_MAX];

@@ -40,11 +40,16 @@ static int connect_to(const char *path, int *ret_fd, struct err *err)
 
 int client_open(struct cli *cli, struct client **ret_client, struct err *err)
 {
+        return client_open_at(cli, cli->state, ret_client, err);
+}
+
+int client_open_at(struct cli *cli, const char *state, struct client **ret_client, struct err *err)
+{
         char path[CLI_STATE_MAX + 32];
         struct client *client;
         int fd;
 
-        if (fs_join(path, sizeof(path), cli->state, "run/catenad.sock", err) != 0 ||
+        if (fs_join(path, sizeof(path), state, "run/catenad.sock", err) != 0 ||
             connect_to(path, &fd, err) != 0)
                 return err->code;
         client = calloc(1, sizeof(*client));

@@ -12,6 +12,10 @@ struct client;
 
 /* Connects to the host in --state. ERR_UNREACHABLE with a hint when nobody serves there. */
 int client_open(struct cli *cli, struct client **ret_client, struct err *err) MUST_CHECK;
+
+/* The same for a host in another directory; cli is for progress only and must stay. */
+int client_open_at(struct cli *cli, const char *state, struct client **ret_client,
+                   struct err *err) MUST_CHECK;
 void client_close(struct client *client);
 DEFINE_CLEANUP(struct client *, client_close)
 #define AUTO_CLIENT CLEANUP(client_close_p)

@@ -4,10 +4,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/program.h"
 #include "image/image.h"
 
 #define PROGRAMS_MAX 64
@@ -22,24 +22,6 @@ static const struct cli_option build_options[] = {
     {"cache", 0, "DIR", "where downloads stay (default: ~/.cache/catena)", 0},
     {0},
 };
-
-/* build/catena-agent, or the installed one in ../libexec. */
-static int find_agent(char *ret_path, struct err *err)
-{
-        static const char *const places[] = {"catena-agent", "../libexec/catena-agent"};
-        char self[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-        while (n > 0 && self[n - 1] != '/')
-                n--;
-        self[n < 0 ? 0 : n] = '\0';
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-                if (snprintf(ret_path, PATH_MAX, "%s%s", self, places[i]) < PATH_MAX &&
-                    access(ret_path, R_OK) == 0)
-                        return 0;
-        (void)err_set(err, ERR_NOT_FOUND, "catena-agent is not beside this program");
-        return err_hint(err, "name it with --agent");
-}
 
 static void say(void *user, const char *what)
 {
@@ -64,7 +46,7 @@ static int run_build_guest(struct cli *cli, struct err *err)
         if (request.out == NULL)
                 request.out = "guest.img";
         if (request.agent == NULL) {
-                rc = find_agent(agent, err);
+                rc = program_path("catena-agent", agent, err);
                 request.agent = agent;
         }
         for (size_t i = 0; i < PROGRAMS_MAX; i++)

@@ -350,6 +350,7 @@ static int resolve_state(struct cli *cli, const char *given, struct err *err)
 
         if (given == NULL)
                 given = getenv("CATENA_STATE");
+        cli->state_given = given != NULL;
         if (given == NULL && (geteuid() == 0 || home == NULL))
                 given = SYSTEM_STATE;
         if (given != NULL && given[0] == '\0')

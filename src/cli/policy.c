@@ -8,6 +8,8 @@
 
 #include "base/fs.h"
 #include "base/hex.h"
+#include "cli/collect.h"
+#include "cli/golden.h"
 #include "cli/output.h"
 #include "evlog/learn.h"
 #include "verify/base64url.h"
@@ -140,6 +142,27 @@ static int put_policy(struct cli *cli, const struct policy *policy, struct err *
         return 0;
 }
 
+/* A challenge to a running VM, whose boot is taken as good: the host's software is learned too. */
+static int learn_live(struct cli *cli, struct policy **ret_policy, struct err *err)
+{
+        const char *name = cli_option(cli, "name");
+        const char *firmware = cli_option(cli, "firmware-name");
+        const struct collect_request request = {.scope = TCB_SCOPE_VM, .vm = cli_arg(cli, 0)};
+        struct client AUTO_CLIENT *client = NULL;
+        struct evidence AUTO_EVIDENCE *evidence = NULL;
+        uint8_t nonce[CHALLENGE_NONCE_SIZE];
+
+        if (client_open(cli, &client, err) != 0 ||
+            collect_evidence(client, &request, &evidence, nonce, err) != 0)
+                return err->code;
+        return golden_learn(
+            evidence,
+            &(struct golden_request){.vm = request.vm,
+                                     .name = name == NULL ? "guest" : name,
+                                     .firmware = firmware == NULL ? "firmware" : firmware},
+            ret_policy, err);
+}
+
 static int run_learn(struct cli *cli, struct err *err)
 {
         struct folder CLEANUP(folder_done) folder = {.nonce_len = 0};
@@ -147,12 +170,12 @@ static int run_learn(struct cli *cli, struct err *err)
         const char *dir = cli_option(cli, "from");
         int rc;
 
-        if (cli_arg(cli, 0) != NULL)
-                return err_set(err, ERR_UNSUPPORTED,
-                               "learning from a running VM: save its evidence with catena attest "
-                               "--save and name its folder with --from");
-        if (dir == NULL)
-                return err_set(err, ERR_USAGE, "policy learn needs --from DIR");
+        if ((cli_arg(cli, 0) != NULL) == (dir != NULL))
+                return err_set(err, ERR_USAGE, "give one of VM and --from DIR");
+        if (dir == NULL) {
+                rc = learn_live(cli, &policy, err);
+                return rc != 0 ? rc : put_policy(cli, policy, err);
+        }
         rc = folder_load(&folder, dir, err);
         if (rc == 0)
                 rc = learn_folder(cli, &folder, &policy, err);
