@@ -15,8 +15,9 @@
 #include "wire/event.h"
 #include "wire/tcb.h"
 
-#define PAIRS_MAX 200 /* below the TCB's own limit, so that one is left for whoever mends things   \
-                       */
+#define PAIRS_MAX                                                                                  \
+        200 /* below the TCB's own limit, so that one is left for whoever mends things             \
+             */
 #define BACKLOG 64
 
 /* One client and its connection to the TCB. */

@@ -18,6 +18,7 @@ struct relay_request {
         const char *tcb_path;
 };
 
+/* A relay on the loop that the request names; it serves until it is freed. */
 int relay_new(const struct relay_request *request, struct relay **ret_relay,
               struct err *err) MUST_CHECK;
 void relay_free(struct relay *relay);

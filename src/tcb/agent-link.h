@@ -25,6 +25,7 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
 /* A question under way is answered with an error. NULL is allowed. */
 void agent_link_free(struct agent_link *link);
 
+/* Whether the agent has said that it is there. */
 bool agent_link_is_up(const struct agent_link *link);
 
 /* frame is NULL when the agent refused, answered something else, went away or took too long. */

@@ -15,6 +15,7 @@ struct commit;
 /* Called once the change is durable. */
 typedef void commit_fn(void *user, uint64_t value);
 
+/* Group commit over a store, on this loop. */
 int commit_new(sd_event *event, struct store *store, struct commit **ret_commit,
                struct err *err) MUST_CHECK;
 void commit_free(struct commit *commit);

@@ -33,17 +33,20 @@ struct engine_host_request {
         void *user;
 };
 
+/* Starts an engine for the request's vTPM; ops tell what it asks and when it ends. */
 int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
                       struct err *err) MUST_CHECK;
 
 /* Kills the engine if it runs; ops are not called any more, and may call this. NULL is allowed. */
 void engine_host_free(struct engine_host *host);
 
+/* The engine's process. */
 pid_t engine_host_pid(const struct engine_host *host);
 
 /* What kernel or container did not grant, or "". */
 const char *engine_host_degraded(const struct engine_host *host);
 
+/* Tells the engine that the state with this sequence number is durable. */
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err) MUST_CHECK;
 
 /* Runs one TPM command; reply is called with its response, one command at a time. */

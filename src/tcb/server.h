@@ -10,6 +10,7 @@
 
 #define SERVER_SOCKET "run/tcb.sock"
 
+/* Listens on SERVER_SOCKET in the state directory. */
 int server_new(struct tcb *tcb, struct server **ret_server, struct err *err) MUST_CHECK;
 void server_free(struct server *server);
 

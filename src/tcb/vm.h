@@ -44,6 +44,7 @@ struct vm {
         struct request *stopper;
 };
 
+/* The VM's state in a word. */
 const char *vm_state_name(const struct vm *vm);
 
 /* Finds all VMs of the store; their instances are loaded already. */
