@@ -14,6 +14,7 @@ struct golden_request {
         const char *firmware; /* of the firmware profile */
 };
 
+/* The policy that this evidence of a boot would pass: its values become the reference. */
 int golden_learn(const struct evidence *evidence, const struct golden_request *request,
                  struct policy **ret_policy, struct err *err) MUST_CHECK;
 
