@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,21 @@ int fs_make_dir(const char *path, mode_t mode, struct err *err)
                 if (mkdir(part, mode) < 0 && errno != EEXIST)
                         return err_set_errno(err, errno, "make directory %s", part);
         }
+        return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+        (void)st;
+        (void)flag;
+        (void)ftw;
+        return remove(path);
+}
+
+int fs_remove_tree(const char *path, struct err *err)
+{
+        if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+                return err_set_errno(err, errno, "remove %s", path);
         return 0;
 }
 

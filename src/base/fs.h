@@ -32,6 +32,9 @@ int fs_write_file(const char *path, const void *data, size_t len, mode_t mode,
 /* Makes a directory and its missing parents with this mode; an existing one is left as it is. */
 int fs_make_dir(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 
+/* Removes a directory with everything in it; links are removed, not followed. */
+int fs_remove_tree(const char *path, struct err *err) MUST_CHECK;
+
 /* Joins with '/', into a PATH_MAX buffer; ERR_LIMIT if it does not fit. */
 int fs_join(char *ret_path, size_t size, const char *dir, const char *name,
             struct err *err) MUST_CHECK;

@@ -45,6 +45,27 @@ static void makes_parents(void **state)
         assert_true(S_ISDIR(st.st_mode));
 }
 
+static void removes_a_tree_and_no_more(void **state)
+{
+        struct err err = {0};
+        char outside[PATH_MAX];
+        char tree[PATH_MAX];
+        char path[PATH_MAX];
+
+        (void)state;
+        assert_ok(fs_join(outside, sizeof(outside), test_dir(), "outside", &err), &err);
+        assert_ok(fs_join(tree, sizeof(tree), test_dir(), "tree", &err), &err);
+        assert_ok(fs_join(path, sizeof(path), tree, "a/b", &err), &err);
+        assert_ok(fs_write_file(outside, "x", 1, 0600, &err), &err);
+        assert_ok(fs_make_dir(path, 0700, &err), &err);
+        assert_ok(fs_join(path, sizeof(path), tree, "a/link", &err), &err);
+        assert_int_equal(symlink(outside, path), 0);
+        assert_ok(fs_remove_tree(tree, &err), &err);
+        assert_int_not_equal(access(tree, F_OK), 0);
+        assert_int_equal(access(outside, F_OK), 0);
+        assert_int_not_equal(fs_remove_tree(tree, &err), 0);
+}
+
 static void says_which_file(void **state)
 {
         struct err err = {0};
@@ -59,6 +80,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(writes_reads_and_replaces),
             cmocka_unit_test(makes_parents),
+            cmocka_unit_test(removes_a_tree_and_no_more),
             cmocka_unit_test(says_which_file),
         };
         return cmocka_run_group_tests_name("base-fs", tests, NULL, NULL);

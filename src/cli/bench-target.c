@@ -1,123 +1,22 @@
 #include "cli/bench-target.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
 #include "wire/engine.h"
-#include "wire/link.h"
 
 #define SWTPM          "/usr/bin/swtpm"
 #define CONNECT_TRIES  200
 #define CONNECT_GAP_MS 10
 #define OPTION_ROOM    32 /* for what stands before a path in an option */
-
-/* ---- our engine: this part runs in a process of its own and plays the TCB ---- */
-
-static int keep_blob(int file, struct wire_link *link, const struct wire_frame *frame,
-                     struct err *err)
-{
-        struct engine_persist persist;
-        struct engine_persisted done;
-        int rc = wire_frame_decode(frame, &persist, sizeof(persist), err);
-
-        if (rc != 0)
-                return rc;
-        if (pwrite(file, persist.blob.data, persist.blob.len, 0) != (ssize_t)persist.blob.len ||
-            fdatasync(file) < 0)
-                return err_set_errno(err, errno, "write the blob");
-        done.sequence = persist.sequence;
-        return wire_link_send(link, engine_persisted_code, 0, 0, &done, NULL, err);
-}
-
-static int serve_core(struct wire_link *link, int file, int ready_fd, struct err *err)
-{
-        const struct engine_start start = {.flags = 0};
-        struct wire_frame frame;
-        int rc = wire_link_send(link, engine_start_code, 0, 0, &start, NULL, err);
-
-        while (rc == 0) {
-                struct pollfd polled[] = {{.fd = wire_link_fd(link), .events = POLLIN},
-                                          {.fd = ready_fd, .events = 0}};
-
-                if (poll(polled, ARRAY_SIZE(polled), -1) < 0 || polled[1].revents != 0)
-                        return 0;
-                rc = wire_link_receive(link, &frame, err);
-                if (rc == 0 && frame.message->code == engine_persist_code)
-                        rc = keep_blob(file, link, &frame, err);
-                if (rc == 0 && frame.message->code == engine_ready_code)
-                        rc = fd_write_all(ready_fd, "r", 1, err);
-        }
-        return rc;
-}
-
-static int run_core(const char *path, const char *dir, int control, int ready_fd, struct err *err)
-{
-        const char *argv[] = {path, NULL};
-        struct wire_link AUTO_LINK *link = NULL;
-        struct spawn_child child = {.pidfd = -1};
-        struct spawn_fd fds[] = {{2, 2}, {-1, 3}, {control, 4}};
-        char blob[PATH_MAX];
-        int AUTO_FD file = -1;
-        int pair[2];
-        int rc = fs_join(blob, sizeof(blob), dir, "blob", err);
-
-        if (rc != 0)
-                return rc;
-        file = open(blob, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (file < 0)
-                return err_set_errno(err, errno, "open %s", blob);
-        rc = fd_socketpair(SOCK_SEQPACKET, pair, err);
-        if (rc != 0)
-                return rc;
-        fds[1].source = pair[1];
-        rc = spawn_start(&(struct spawn_request){.path = path,
-                                                 .argv = argv,
-                                                 .fds = fds,
-                                                 .n_fds = ARRAY_SIZE(fds),
-                                                 .isolate = SPAWN_ISOLATE_PID | SPAWN_ISOLATE_NET |
-                                                            SPAWN_ISOLATE_IPC},
-                         &child, err);
-        fd_close(&pair[1]);
-        if (rc == 0)
-                rc =
-                    wire_link_new(TAKE_FD(pair[0]), &wire_engine_protocol, WIRE_CLIENT, &link, err);
-        fd_close(&pair[0]);
-        if (rc == 0)
-                rc = serve_core(link, file, ready_fd, err);
-        spawn_kill(&child);
-        return rc;
-}
-
-/* Forks the core; its words go to stderr, its end shows as the end of *ret_fd. */
-static pid_t fork_core(const char *path, const char *dir, int control, int *ret_fd, struct err *err)
-{
-        int pair[2];
-        pid_t pid;
-
-        if (fd_socketpair(SOCK_STREAM, pair, err) != 0)
-                return -1;
-        pid = fork();
-        if (pid == 0) {
-                (void)close(pair[0]);
-                if (run_core(path, dir, control, pair[1], err) == 0)
-                        _exit(0);
-                (void)dprintf(STDERR_FILENO, "bench: %s\n", err->text);
-                _exit(1);
-        }
-        fd_close(&pair[1]);
-        *ret_fd = pair[0];
-        return pid;
-}
 
 /* ---- QEMU's part ---- */
 
@@ -153,30 +52,40 @@ static int power_on(int control, int *ret_data, struct err *err)
         return rc;
 }
 
-int bench_target_start_engine(const char *path, const char *dir, struct bench_target *ret_target,
-                              struct err *err)
+static int open_vtpm(struct client *client, int *ret_control, struct err *err)
 {
-        struct bench_target target = {
-            .data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1};
-        int pair[2];
-        char ready;
-        int rc = fd_socketpair(SOCK_STREAM, pair, err);
+        const struct tcb_vtpm_create create = {.name = wire_text("bench")};
+        const struct tcb_vtpm_open open = {.name = wire_text("bench")};
+        struct tcb_vtpm vtpm;
+        struct wire_frame frame;
 
-        if (rc != 0)
-                return rc;
-        target.core_pid = fork_core(path, dir, pair[1], &target.core_fd, err);
-        fd_close(&pair[1]);
-        if (target.core_pid < 0)
-                rc = err_set_errno(err, errno, "start the bench's core");
-        else
-                rc = fd_read_exact(target.core_fd, &ready, 1, err);
+        if (client_call(client, tcb_vtpm_create_code, &create, tcb_vtpm_code, &vtpm, sizeof(vtpm),
+                        err) != 0 ||
+            client_send(client, tcb_vtpm_open_code, &open, err) != 0 ||
+            client_next(client, &frame, err) != 0)
+                return err->code;
+        if (frame.message->code == tcb_vtpm_opened_code)
+                *ret_control = TAKE_FD(frame.fds[0]);
+        wire_frame_close_fds(&frame);
+        return *ret_control < 0 ? err_set(err, ERR_MALFORMED, "no control socket") : 0;
+}
+
+int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
+                            struct err *err)
+{
+        struct bench_target target = BENCH_TARGET_NONE;
+        char state[PATH_MAX];
+        int rc = fs_join(state, sizeof(state), dir, "host", err);
+
         if (rc == 0)
-                rc = power_on(pair[0], &target.data_fd, err);
-        /* The engine powers off when QEMU's end closes, so the target keeps it. */
-        target.control_fd = TAKE_FD(pair[0]);
+                rc = local_host_start(cli, state, "bench", &target.host, err);
+        if (rc == 0)
+                rc = open_vtpm(target.host.client, &target.control_fd, err);
+        if (rc == 0)
+                rc = power_on(target.control_fd, &target.data_fd, err);
         if (rc != 0) {
                 bench_target_stop(&target);
-                return err_wrap(err, "start %s", path);
+                return err_wrap(err, "start a vTPM");
         }
         *ret_target = target;
         return 0;
@@ -202,8 +111,7 @@ static int connect_to(const char *path, struct err *err)
 
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target, struct err *err)
 {
-        struct bench_target target = {
-            .data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1};
+        struct bench_target target = BENCH_TARGET_NONE;
         char state[PATH_MAX + OPTION_ROOM];
         char server[PATH_MAX + OPTION_ROOM];
         char control[PATH_MAX + OPTION_ROOM];
@@ -217,7 +125,7 @@ int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target, s
         (void)snprintf(state, sizeof(state), "dir=%s", dir);
         (void)snprintf(server, sizeof(server), "type=unixio,path=%s", data);
         (void)snprintf(control, sizeof(control), "type=unixio,path=%s/ctrl", dir);
-        rc = spawn_start(&(struct spawn_request){.path = SWTPM, .argv = argv}, &target.child, err);
+        rc = spawn_start(&(struct spawn_request){.path = SWTPM, .argv = argv}, &target.swtpm, err);
         if (rc != 0)
                 return rc;
         target.data_fd = connect_to(data, err);
@@ -233,11 +141,8 @@ void bench_target_stop(struct bench_target *target)
 {
         fd_close(&target->data_fd);
         fd_close(&target->control_fd);
-        fd_close(&target->core_fd);
-        if (target->core_pid > 0)
-                (void)waitpid(target->core_pid, NULL, 0);
-        target->core_pid = 0;
-        spawn_kill(&target->child);
+        local_host_stop(&target->host);
+        spawn_kill(&target->swtpm);
 }
 
 int bench_target_run(const struct bench_target *target, const uint8_t *command, size_t len,

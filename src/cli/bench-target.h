@@ -1,31 +1,33 @@
 /*
- * TPMs to measure, each as the socket that QEMU would hold: one of our engines with a small core
- * of its own behind it, and swtpm as the baseline.
+ * TPMs to measure, each as the socket that QEMU would hold: a vTPM of a TCB started for this, and
+ * swtpm as the baseline.
  */
 #ifndef CLI_BENCH_TARGET_H
 #define CLI_BENCH_TARGET_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "base/spawn.h"
+#include "cli/local-host.h"
 
 struct bench_target {
         int data_fd;              /* raw TPM commands and answers */
         int control_fd;           /* ours: QEMU's other channel */
-        pid_t core_pid;           /* ours: the process that plays the TCB */
-        int core_fd;              /* ours: closing it ends that process */
-        struct spawn_child child; /* swtpm */
+        struct local_host host;   /* ours */
+        struct spawn_child swtpm; /* swtpm */
 };
+#define BENCH_TARGET_NONE                                                                          \
+        {                                                                                          \
+                .data_fd = -1, .control_fd = -1, .host.tcb.pidfd = -1, .host.relay.pidfd = -1,     \
+                .swtpm.pidfd = -1                                                                  \
+        }
 
 /*
- * An engine (the program at path) whose blobs are written to a file in dir with pwrite(2) and
- * fdatasync(2) before they are acknowledged: durable, not sealed. Powered on; TPM2_Startup is the
- * caller's.
+ * A TCB with its state in dir and a new vTPM in it: every write of its NV is sealed and durable
+ * before it is answered. Powered on; TPM2_Startup is the caller's.
  */
-int bench_target_start_engine(const char *path, const char *dir, struct bench_target *ret_target,
-                              struct err *err) MUST_CHECK;
+int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
+                            struct err *err) MUST_CHECK;
 
 /* swtpm with its state in dir. ERR_NOT_FOUND where it is not installed. */
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target,

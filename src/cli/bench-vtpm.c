@@ -212,22 +212,6 @@ static int measure_floor(struct cli *cli, struct bench *bench, struct err *err)
                             err);
 }
 
-/* The program beside this one. */
-static int engine_path(char *ret_path, size_t size, struct err *err)
-{
-        char self[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-        char *slash;
-
-        if (n <= 0)
-                return err_set_errno(err, errno, "find this program");
-        self[n] = '\0';
-        slash = strrchr(self, '/');
-        if (slash != NULL)
-                *slash = '\0';
-        return fs_join(ret_path, size, self, "catena-vtpm", err);
-}
-
 static int prepare(const struct bench_target *target, struct err *err)
 {
         int rc = run_hex(target, startup, err);
@@ -241,18 +225,15 @@ static int prepare(const struct bench_target *target, struct err *err)
 
 static int start(struct cli *cli, struct bench *bench, struct err *err)
 {
-        char path[PATH_MAX];
         char floor_path[PATH_MAX];
-        int rc = engine_path(path, sizeof(path), err);
+        int rc = fs_join(floor_path, sizeof(floor_path), bench->dir, "floor", err);
 
-        if (rc == 0)
-                rc = fs_join(floor_path, sizeof(floor_path), bench->dir, "floor", err);
         if (rc != 0)
                 return rc;
         bench->floor_fd = open(floor_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (bench->floor_fd < 0)
                 return err_set_errno(err, errno, "open %s", floor_path);
-        rc = bench_target_start_engine(path, bench->dir, &bench->ours, err);
+        rc = bench_target_start_vtpm(cli, bench->dir, &bench->ours, err);
         if (rc == 0)
                 rc = prepare(&bench->ours, err);
         if (rc != 0)
@@ -275,28 +256,25 @@ static int run_all(struct cli *cli, struct bench *bench, struct err *err)
         return rc != 0 ? rc : measure_floor(cli, bench, err);
 }
 
-static void clean_up(struct bench *bench)
+static void clean_up(struct cli *cli, struct bench *bench)
 {
-        static const char *const files[] = {
-            "blob", "floor", "data", "ctrl", "tpm2-00.permall", ".lock", "tpm2-00.volatilestate"};
-        int AUTO_FD dir = open(bench->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct err err = {0};
 
         bench_target_stop(&bench->ours);
         bench_target_stop(&bench->swtpm);
         fd_close(&bench->floor_fd);
         free(bench->mine.us);
         free(bench->base.us);
-        for (size_t i = 0; dir >= 0 && i < ARRAY_SIZE(files); i++)
-                (void)unlinkat(dir, files[i], 0);
-        (void)rmdir(bench->dir);
+        if (fs_remove_tree(bench->dir, &err) != 0)
+                cli_note(cli, "%s", err.text);
 }
 
 static int run_vtpm(struct cli *cli, struct err *err)
 {
         const char *base = cli_option(cli, "dir");
         struct bench bench = {
-            .ours = {.data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1},
-            .swtpm = {.data_fd = -1, .control_fd = -1, .core_fd = -1, .child.pidfd = -1},
+            .ours = BENCH_TARGET_NONE,
+            .swtpm = BENCH_TARGET_NONE,
             .floor_fd = -1,
         };
         uint64_t count = 0;
@@ -317,17 +295,16 @@ static int run_vtpm(struct cli *cli, struct err *err)
                 rc = err_set(err, ERR_NO_MEMORY, "out of memory");
         else
                 rc = run_all(cli, &bench, err);
-        clean_up(&bench);
+        clean_up(cli, &bench);
         return rc;
 }
 
 const struct cli_verb cli_bench_vtpm_verbs[] = {
     {"bench", "vtpm", "", "measure TPM commands at the socket that QEMU holds, beside swtpm",
      "Median microseconds of getrandom, pcr-extend, pcr-read and nv-increment, in batches that "
-     "take "
-     "turns with swtpm's, and of nv-increment beside pwrite and fdatasync of as many bytes on the "
-     "same file system (nv-increment-floor). Our engine's state is durable before each answer, "
-     "here by pwrite and fdatasync; swtpm's is not.",
+     "take turns with swtpm's, and of nv-increment beside pwrite and fdatasync of as many bytes on "
+     "the same file system (nv-increment-floor). Our vTPM is one of a TCB started for this: its "
+     "state is sealed and durable before each answer; swtpm's is not.",
      vtpm_options, run_vtpm},
     {0},
 };
