@@ -5,7 +5,7 @@
 
 #include "base/sandbox.h"
 
-#define N_FILES 16 /* three standard, two ours, the data channel and a descriptor in flight */
+#define N_FILES 16 /* three standard, three ours, the data channel and a descriptor in flight */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -15,13 +15,14 @@
 #endif
 #endif
 
-int confine_engine(char *ret_words, size_t size, struct err *err)
+int confine_engine(int watch, char *ret_words, size_t size, struct err *err)
 {
-        static const int keep[] = {CONFINE_CORE_FD, CONFINE_CONTROL_FD};
+        const int keep[] = {CONFINE_CORE_FD, CONFINE_CONTROL_FD, watch};
         const uint64_t self = (uint64_t)getpid();
         const struct sandbox_call calls[] = {
             /* The channels. */
-            SANDBOX_ALLOW(poll),
+            SANDBOX_ALLOW(epoll_wait),
+            SANDBOX_ALLOW(epoll_ctl),
             SANDBOX_ALLOW(recvfrom),
             SANDBOX_ALLOW(sendto),
             SANDBOX_ALLOW(recvmsg),

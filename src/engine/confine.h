@@ -13,6 +13,6 @@
  * Enters the sandbox with these two descriptors. ret_words (size bytes) says what the kernel did
  * not grant, or "". There is no way back.
  */
-int confine_engine(char *ret_words, size_t size, struct err *err) MUST_CHECK;
+int confine_engine(int watch, char *ret_words, size_t size, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,9 +1,9 @@
 #include "engine/engine.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "engine/control.h"
 #include "engine/core.h"
@@ -32,6 +32,7 @@ int engine_new_detached(struct engine **ret_engine, struct err *err)
         stream_init(&engine->control, -1);
         stream_init(&engine->data, -1);
         engine->passed_fd = -1;
+        engine->watch.epoll = -1;
         engine->sandbox_words = "";
         *ret_engine = engine;
         return 0;
@@ -44,6 +45,8 @@ int engine_new(int core_fd, int control_fd, struct engine **ret_engine, struct e
         int AUTO_FD control = control_fd;
         int rc = engine_new_detached(&engine, err);
 
+        if (rc == 0)
+                rc = watch_open(&engine->watch, err);
         if (rc == 0 && control >= 0)
                 rc = fd_set_nonblocking(control, err);
         if (rc == 0)
@@ -62,6 +65,7 @@ void engine_free(struct engine *engine)
                 return;
         vtpm_unload();
         wire_link_free(engine->core);
+        watch_close(&engine->watch);
         stream_close(&engine->control);
         stream_close(&engine->data);
         fd_close(&engine->passed_fd);
@@ -136,7 +140,7 @@ struct channel {
 };
 
 /* Either output waits and only that is served, or input may come. */
-static int serve_channel(struct engine *engine, const struct channel *channel, short revents,
+static int serve_channel(struct engine *engine, const struct channel *channel, uint32_t revents,
                          struct err *err)
 {
         if (revents == 0)
@@ -150,9 +154,28 @@ static int serve_channel(struct engine *engine, const struct channel *channel, s
         return channel->run(engine, err);
 }
 
-static short events_for(const struct stream *stream)
+enum slot { SLOT_CORE, SLOT_CONTROL, SLOT_DATA };
+
+static int watch_stream(struct engine *engine, enum slot slot, const struct stream *stream,
+                        struct err *err)
 {
-        return stream_has_output(stream) ? POLLOUT : POLLIN;
+        const struct watch_slot wanted = {.fd = stream->fd,
+                                          .generation = stream->generation,
+                                          .events = stream_has_output(stream) ? EPOLLOUT : EPOLLIN};
+
+        return watch_set(&engine->watch, slot, &wanted, err);
+}
+
+static int wait_for_channels(struct engine *engine, uint32_t revents[WATCH_SLOTS], int *ret_n,
+                             bool half, struct err *err)
+{
+        const struct watch_slot core = {.fd = wire_link_fd(engine->core), .events = EPOLLIN};
+
+        if (watch_set(&engine->watch, SLOT_CORE, &core, err) != 0 ||
+            watch_stream(engine, SLOT_CONTROL, &engine->control, err) != 0 ||
+            watch_stream(engine, SLOT_DATA, &engine->data, err) != 0)
+                return err->code;
+        return watch_wait(&engine->watch, half ? ENGINE_HALF_COMMAND_MS : -1, revents, ret_n, err);
 }
 
 static int serve_once(struct engine *engine, struct err *err)
@@ -160,27 +183,23 @@ static int serve_once(struct engine *engine, struct err *err)
         const struct channel control = {&engine->control, control_ready, control_run};
         const struct channel data = {&engine->data, data_ready, data_run};
         const bool half = engine->data.in_len > 0 && !stream_has_output(&engine->data);
-        struct pollfd polled[] = {
-            {.fd = engine->data.fd, .events = events_for(&engine->data)},
-            {.fd = engine->control.fd, .events = events_for(&engine->control)},
-            {.fd = wire_link_fd(engine->core), .events = POLLIN},
-        };
-        int n = poll(polled, ARRAY_SIZE(polled), half ? ENGINE_HALF_COMMAND_MS : -1);
-        int rc = 0;
+        const uint32_t generation = engine->data.generation;
+        uint32_t revents[WATCH_SLOTS];
+        int rc;
+        int n;
 
-        if (n < 0 && errno != EINTR)
-                return err_set_errno(err, errno, "poll");
+        rc = wait_for_channels(engine, revents, &n, half, err);
+        if (rc != 0)
+                return rc;
         if (n == 0 && half && data_abandon(engine) != 0)
                 stream_close(&engine->data);
-        if (n <= 0)
-                return 0;
         /* The TCB first; the guest's commands come last and cannot starve it. */
-        if (polled[2].revents != 0)
+        if (revents[SLOT_CORE] != 0)
                 rc = core_receive(engine, err);
         if (rc == 0)
-                rc = serve_channel(engine, &control, polled[1].revents, err);
-        if (rc == 0 && engine->data.fd == polled[0].fd)
-                rc = serve_channel(engine, &data, polled[0].revents, err);
+                rc = serve_channel(engine, &control, revents[SLOT_CONTROL], err);
+        if (rc == 0 && engine->data.generation == generation)
+                rc = serve_channel(engine, &data, revents[SLOT_DATA], err);
         /* Whatever ran may have waited for a PERSISTED, and the TCB's commands behind it. */
         return rc != 0 ? rc : core_run_queued(engine, err);
 }

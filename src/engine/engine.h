@@ -21,6 +21,7 @@
 
 #include "base/sm.h"
 #include "engine/stream.h"
+#include "engine/watch.h"
 #include "wire/engine.h"
 #include "wire/link.h"
 
@@ -45,6 +46,7 @@ struct engine_queued {
 struct engine {
         struct sm life;
         struct wire_link *core; /* NULL in tests that need none */
+        struct watch watch;
         struct stream control;
         struct stream data;
         size_t control_skip; /* bytes of a refused message's body still to come */

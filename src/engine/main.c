@@ -25,7 +25,7 @@ static int serve(struct err *err)
         interpose_warm_up();
         rc = engine_new(CONFINE_CORE_FD, control, &engine, err);
         if (rc == 0)
-                rc = confine_engine(words, sizeof(words), err);
+                rc = confine_engine(engine->watch.epoll, words, sizeof(words), err);
         if (rc != 0)
                 return rc;
         if (words[0] != '\0')

@@ -7,6 +7,7 @@
 void stream_init(struct stream *stream, int fd)
 {
         stream->fd = fd;
+        stream->generation++;
         stream->in_len = 0;
         stream->out_len = 0;
         stream->out_sent = 0;

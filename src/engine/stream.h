@@ -16,7 +16,8 @@
 #define STREAM_BUFFER_MAX 8192 /* above the largest message of both channels */
 
 struct stream {
-        int fd; /* -1: none */
+        int fd;              /* -1: none */
+        uint32_t generation; /* changes whenever fd becomes another channel */
         size_t in_len;
         size_t out_len;
         size_t out_sent;

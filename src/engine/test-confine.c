@@ -93,7 +93,7 @@ static int in_sandbox(int (*attempt)(void))
                 (void)dup2(0, CONFINE_CORE_FD);
                 (void)dup2(0, CONFINE_CONTROL_FD);
                 interpose_warm_up();
-                if (confine_engine(words, sizeof(words), &err) != 0)
+                if (confine_engine(-1, words, sizeof(words), &err) != 0)
                         _exit(100);
                 _exit(attempt());
         }
