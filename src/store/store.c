@@ -7,7 +7,7 @@
 #include "store/store-rows.h"
 #include "store/store-vfs.h"
 
-#define CHECKPOINT_PAGES 256
+#define CHECKPOINT_PAGES 512
 
 int store_open_vfs(const char *path, const char *vfs, struct store **ret_store, struct err *err)
 {
