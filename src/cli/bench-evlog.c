@@ -98,7 +98,7 @@ static int make_log(uint8_t **ret_data, size_t *ret_len, struct err *err)
         struct logbuild build;
         int rc;
 
-        writer_init(&w, 2 * LOG_SIZE);
+        writer_init(&w, (size_t)2 * LOG_SIZE);
         rc = logbuild_begin(&build, &w, TCGLOG_AGILE, banks, err);
         if (rc == 0)
                 rc = add_variables(&build, err);

@@ -125,14 +125,16 @@ int client_next(struct client *client, struct wire_frame *ret_frame, struct err 
 {
         for (;;) {
                 struct wire_frame frame;
+                int rc = wait_for_answer(client, err);
 
-                if (wait_for_answer(client, err) != 0)
-                        return err->code;
+                if (rc != 0)
+                        return rc;
                 if (wire_link_receive(client->link, &frame, err) != 0)
                         return err_wrap(err, "the host");
                 if (frame.message->code == tcb_progress_code) {
-                        if (show_progress(client, &frame, err) != 0)
-                                return err->code;
+                        rc = show_progress(client, &frame, err);
+                        if (rc != 0)
+                                return rc;
                         continue;
                 }
                 cli_progress_end(client->cli);
