@@ -58,13 +58,28 @@ static int parse_rsa(struct reader *r, struct tpm_public *public, struct err *er
         return 0;
 }
 
+/* TPMT_KDF_SCHEME, 11.2.3.3: every KDF has a hash. */
+static int parse_kdf(struct reader *r, struct tpm_public *public, struct err *err)
+{
+        if (reader_get_be16(r, &public->ecc_kdf) != 0)
+                return ends_early(r, "kdf", err);
+        if (public->ecc_kdf == TPM_ALG_NULL)
+                return 0;
+        if (public->ecc_kdf != TPM_ALG_MGF1 && public->ecc_kdf != TPM_ALG_KDF1_SP800_56A &&
+            public->ecc_kdf != TPM_ALG_KDF2 && public->ecc_kdf != TPM_ALG_KDF1_SP800_108)
+                return err_set(err, ERR_UNSUPPORTED, "public area: KDF 0x%04x", public->ecc_kdf);
+        return reader_get_be16(r, &public->ecc_kdf_hash) != 0 ? ends_early(r, "kdf", err) : 0;
+}
+
 static int parse_ecc(struct reader *r, struct tpm_public *public, struct err *err)
 {
-        if (reader_get_be16(r, &public->ecc_curve) != 0 ||
-            reader_get_be16(r, &public->ecc_kdf) != 0)
+        int rc;
+
+        if (reader_get_be16(r, &public->ecc_curve) != 0)
                 return ends_early(r, "parameters", err);
-        if (public->ecc_kdf != TPM_ALG_NULL && reader_get_be16(r, &public->ecc_kdf_hash) != 0)
-                return ends_early(r, "kdf", err);
+        rc = parse_kdf(r, public, err);
+        if (rc != 0)
+                return rc;
         if (reader_get_tpm2b(r, TPM_ECC_MAX, &public->ecc_x) != 0 ||
             reader_get_tpm2b(r, TPM_ECC_MAX, &public->ecc_y) != 0)
                 return ends_early(r, "unique", err);

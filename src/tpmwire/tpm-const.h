@@ -11,6 +11,7 @@
 #define TPM_ALG_RSA            0x0001
 #define TPM_ALG_HMAC           0x0005
 #define TPM_ALG_AES            0x0006
+#define TPM_ALG_MGF1           0x0007
 #define TPM_ALG_KEYEDHASH      0x0008
 #define TPM_ALG_XOR            0x000a
 #define TPM_ALG_NULL           0x0010
@@ -24,6 +25,8 @@
 #define TPM_ALG_SM2            0x001b
 #define TPM_ALG_ECSCHNORR      0x001c
 #define TPM_ALG_KDF1_SP800_56A 0x0020
+#define TPM_ALG_KDF2           0x0021
+#define TPM_ALG_KDF1_SP800_108 0x0022
 #define TPM_ALG_ECC            0x0023
 #define TPM_ALG_SYMCIPHER      0x0025
 #define TPM_ALG_CFB            0x0043
