@@ -9,6 +9,7 @@
 #include "evlog/hostlog.h"
 #include "evlog/learn.h"
 #include "evlog/tcglog.h"
+#include "verify/verify-host-log.h"
 
 static struct bytes blob(const struct evidence *evidence, const char *dir, const char *name)
 {
@@ -84,9 +85,45 @@ static int add_ptpm(struct bytes about, struct policy *policy, struct err *err)
         return 0;
 }
 
+/* How the host booted, where its TPM and its firmware tell of it. */
+static int learn_host_boot(const struct evidence *evidence, struct policy *policy, struct err *err)
+{
+        struct verdict AUTO_FREE *verdict = calloc(1, sizeof(*verdict));
+        struct host_log AUTO_FREE *software = calloc(1, sizeof(*software));
+        struct policy AUTO_POLICY *boot = NULL;
+        struct attest attest = {.type = 0};
+        struct pcr_values known = {.alg = hash_by_tpm_id(HASH_TPM_SHA256),
+                                   .mask = UINT32_C(1) << HOSTLOG_PCR};
+        struct appraise_evidence host = {
+            .key = blob(evidence, "host", "ak.pub"),
+            .ek = blob(evidence, "host", "ek.pub"),
+            .attest = blob(evidence, "host", "quote.attest"),
+            .signature = blob(evidence, "host", "quote.sig"),
+            .tcg_log = blob(evidence, "host", "binary_bios_measurements"),
+            .ima_log = blob(evidence, "host", "binary_runtime_measurements"),
+            .known = &known,
+        };
+
+        if (host.tcg_log.len == 0)
+                return 0;
+        if (verdict == NULL || software == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (host_log_read(blob(evidence, "host", "catena_log"), software, err) != 0 ||
+            attest_parse(host.attest, &attest, err) != 0)
+                return err->code;
+        memcpy(known.values[HOSTLOG_PCR], software->pcr, sizeof(software->pcr));
+        host.nonce = attest.extra_data; /* a golden boot answers no challenge */
+        if (learn_policy(&host, "host", "host", known.alg, &boot, verdict, err) != 0 ||
+            policy_set_host_boot(policy, boot, err) != 0)
+                return err_wrap(err, "the host's boot");
+        boot = NULL;
+        return 0;
+}
+
 int golden_add_host(const struct evidence *evidence, struct policy *policy, struct err *err)
 {
-        if (add_components(blob(evidence, "host", "catena_log"), policy, err) != 0)
+        if (add_components(blob(evidence, "host", "catena_log"), policy, err) != 0 ||
+            learn_host_boot(evidence, policy, err) != 0)
                 return err->code;
         return add_ptpm(blob(evidence, "host", "about.json"), policy, err);
 }

@@ -221,6 +221,12 @@ static void print_policy(struct cli *cli, const struct policy *policy)
         for (size_t i = 0; i < policy->host.count; i++)
                 cli_print(cli, "host          %s, %zu digests\n", policy->host.entries[i].name,
                           policy->host.entries[i].count);
+        if (policy->host_boot != NULL)
+                cli_print(cli,
+                          "host's boot   %zu firmware profiles, %zu command lines, %zu files, %zu "
+                          "programs\n",
+                          policy->host_boot->firmware_count, policy->host_boot->command_lines.count,
+                          policy->host_boot->files.count, policy->host_boot->ima.count);
         if (policy_is_empty(policy))
                 cli_print(cli, "It names nothing, so it accepts nothing.\n");
         else if (policy->firmware_count == 0)

@@ -313,6 +313,7 @@ static void compare_event(struct comparison *c, const struct tcglog_event *event
 static void compare_others(struct comparison *c, const struct pcr_values *values)
 {
         const struct policy_pcrs *wanted = &c->policy->other_pcrs;
+        const struct pcr_values *known = c->run->evidence->known;
         const struct replay_bank *bank = replay_find_bank(&c->run->replay, c->policy->bank);
 
         for (uint32_t pcr = 0; pcr < TPM_PCR_COUNT; pcr++) {
@@ -324,6 +325,8 @@ static void compare_others(struct comparison *c, const struct pcr_values *values
                         reasons_add(&c->run->verdict->reasons, "policy.pcr", REASON_FAIL,
                                     "PCR %u %s", pcr,
                                     is_quoted ? "differs from the policy's" : "is not quoted");
+                is_known |= known != NULL && known->alg == c->policy->bank &&
+                            (known->mask & PCR_BIT(pcr)) != 0;
                 if (!is_known && is_quoted && pcr > IMA_PCR && pcr <= PCR_STATIC_LAST &&
                     bank != NULL && (bank->extended & PCR_BIT(pcr)) != 0)
                         reasons_add(&c->run->verdict->reasons, "policy.pcr", REASON_FAIL,

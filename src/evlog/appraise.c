@@ -120,6 +120,19 @@ static void read_ima_log(struct appraise_run *run)
 
 /* ---- explaining the quote ------------------------------------------------------------------- */
 
+/* Values from another log. Where both logs extend a PCR, nobody knows in which order. */
+static void put_known(const struct pcr_values *known, const struct replay_bank *bank,
+                      struct pcr_values *values)
+{
+        for (uint32_t pcr = 0; known != NULL && pcr < TPM_PCR_COUNT; pcr++) {
+                if (known->alg != values->alg || (known->mask & PCR_BIT(pcr)) == 0)
+                        continue;
+                memcpy(values->values[pcr], known->values[pcr], known->alg->size);
+                if (bank != NULL && (bank->extended & PCR_BIT(pcr)) != 0)
+                        values->mask &= ~PCR_BIT(pcr);
+        }
+}
+
 /* What the log says of one bank; PCRs that it never extends still have their reset value. */
 static bool replay_values(const struct appraise_run *run, const struct pcr_select_bank *selected,
                           struct pcr_values *values)
@@ -141,6 +154,7 @@ static bool replay_values(const struct appraise_run *run, const struct pcr_selec
                 }
                 memcpy(values->values[pcr], bank->pcrs[pcr], alg->size);
         }
+        put_known(run->evidence->known, bank, values);
         return true;
 }
 
@@ -230,7 +244,7 @@ static void explain_by_logs(struct appraise_run *run)
         struct err err = {0};
         int found;
 
-        if (run->log == NULL && run->ima == NULL) {
+        if (run->log == NULL && run->ima == NULL && run->evidence->known == NULL) {
                 if (run->evidence->tcg_log.len == 0)
                         reasons_add(reasons, "log.missing", REASON_FAIL,
                                     "neither PCR values nor logs were shown");
@@ -422,6 +436,21 @@ static const struct tpm_name *parent_name(struct appraise_run *run, struct tpm_n
         return NULL;
 }
 
+/* What another log explains counts only where it is quoted. */
+static void require_known(struct appraise_run *run, struct quote_request *request)
+{
+        const struct pcr_values *known = run->evidence->known;
+
+        if (known == NULL)
+                return;
+        if (run->policy != NULL && run->policy->bank != known->alg)
+                reasons_add(&run->verdict->reasons, "quote.selection", REASON_FAIL,
+                            "the policy is for the %s bank, the other log is in %s",
+                            run->policy->bank->name, known->alg->name);
+        request->bank = known->alg;
+        request->required |= known->mask | POLICY_REQUIRED_MASK;
+}
+
 static void check_the_quote(struct appraise_run *run)
 {
         const struct appraise_evidence *evidence = run->evidence;
@@ -447,6 +476,7 @@ static void check_the_quote(struct appraise_run *run)
                 request.required = policy->required;
                 request.require_safe_clock = policy->require_safe_clock;
         }
+        require_known(run, &request);
         quote_check(&request, &run->verdict->reasons, &run->quote);
         if (run->quote.is_signed)
                 run->verdict->clock = run->quote.attest.clock;

@@ -46,6 +46,9 @@ struct appraise_evidence {
         struct bytes ima_log;              /* binary or ascii_runtime_measurements */
         const struct pcr_values *values;   /* PCR values, where somebody read them */
         size_t n_values;
+        /* PCRs that another log explains, such as that of the host's software; must be quoted, and
+         * the logs here must not extend them. NULL: none. */
+        const struct pcr_values *known;
         const struct tpm_clock *previous; /* of the last accepted quote of this TPM, or NULL */
 };
 

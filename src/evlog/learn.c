@@ -83,7 +83,8 @@ static int learn_programs(struct lesson *l, struct err *err)
         const struct ima_entry *aggregate = ima == NULL ? NULL : ima_log_boot_aggregate(ima);
         int rc = 0;
 
-        l->policy->has_ima = ima != NULL;
+        /* The kernel of a host may measure nothing but the boot_aggregate; a guest's must. */
+        l->policy->has_ima = ima != NULL && (l->run->evidence->known == NULL || ima->count > 1);
         for (size_t i = 0; rc == 0 && i < l->run->ima_verified; i++) {
                 const struct ima_entry *entry = &ima->entries[i];
                 struct policy_digest digest = {

@@ -5,6 +5,8 @@
 #include "base/hex.h"
 #include "evlog/policy.h"
 
+#define HOST_BOOT "host_boot" /* the one key whose value is a policy again */
+
 static void json_free(json_t *json)
 {
         json_decref(json);
@@ -159,17 +161,30 @@ static int set_sections(json_t *root, const struct policy *policy)
         return rc;
 }
 
-int policy_to_json(const struct policy *policy, char **ret_text, size_t *ret_len, struct err *err)
+/* Everything but host_boot; NULL when a text is not UTF-8, or out of memory. */
+static json_t *one_to_json(const struct policy *policy)
 {
-        json_t AUTO_JSON *root =
+        json_t *root =
             json_pack("{s:i, s:s, s:s, s:o, s:I}", "schema", POLICY_SCHEMA, "name", policy->name,
                       "bank", policy->bank->name, "pcrs", mask_to_json(policy->required), "max_age",
                       (json_int_t)policy->max_age);
+
+        if (root != NULL && set_sections(root, policy) == 0)
+                return root;
+        json_decref(root);
+        return NULL;
+}
+
+int policy_to_json(const struct policy *policy, char **ret_text, size_t *ret_len, struct err *err)
+{
+        json_t AUTO_JSON *root = one_to_json(policy);
         char AUTO_FREE *dump = NULL;
         char *text;
         size_t len;
 
-        if (root == NULL || set_sections(root, policy) != 0)
+        if (root == NULL ||
+            (policy->host_boot != NULL &&
+             json_object_set_new(root, HOST_BOOT, one_to_json(policy->host_boot)) != 0))
                 return err_set(err, ERR_FAILED, "policy: a text is not UTF-8, or out of memory");
         dump = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
         if (dump == NULL)
@@ -516,7 +531,7 @@ static const struct {
 
 static int read_section(struct policy *policy, const char *key, json_t *value, struct err *err)
 {
-        static const char *const header[] = {"schema", "name", "bank"};
+        static const char *const header[] = {"schema", "name", "bank", HOST_BOOT};
 
         for (size_t i = 0; i < ARRAY_SIZE(header); i++)
                 if (strcmp(header[i], key) == 0)
@@ -548,20 +563,14 @@ static int read_header(json_t *root, struct policy **ret_policy, struct err *err
         return policy_new(name, hash_by_name(bank), ret_policy, err);
 }
 
-int policy_from_json(struct bytes text, struct policy **ret_policy, struct err *err)
+/* Everything but host_boot, which policy_from_json() reads: a policy never nests deeper. */
+static int one_from_json(json_t *root, struct policy **ret_policy, struct err *err)
 {
         struct policy AUTO_POLICY *policy = NULL;
-        json_t AUTO_JSON *root = NULL;
-        json_error_t error;
         const char *key;
         json_t *value;
         int rc;
 
-        if (text.len > POLICY_SIZE_MAX)
-                return err_set(err, ERR_LIMIT, "policy of %zu bytes", text.len);
-        root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-        if (root == NULL)
-                return err_set(err, ERR_MALFORMED, "policy: line %d: %s", error.line, error.text);
         if (!json_is_object(root))
                 return err_set(err, ERR_MALFORMED, "policy: not an object");
         rc = read_header(root, &policy, err);
@@ -575,4 +584,42 @@ int policy_from_json(struct bytes text, struct policy **ret_policy, struct err *
         }
         *ret_policy = TAKE(policy);
         return 0;
+}
+
+static int read_host_boot(struct policy *policy, json_t *json, struct err *err)
+{
+        struct policy AUTO_POLICY *boot = NULL;
+        int rc;
+
+        if (json_object_get(json, HOST_BOOT) != NULL)
+                return wrong(err, HOST_BOOT, "a policy that does not hold another one");
+        rc = one_from_json(json, &boot, err);
+        if (rc == 0)
+                rc = policy_set_host_boot(policy, boot, err);
+        if (rc != 0)
+                return err_wrap(err, HOST_BOOT);
+        boot = NULL;
+        return 0;
+}
+
+int policy_from_json(struct bytes text, struct policy **ret_policy, struct err *err)
+{
+        struct policy AUTO_POLICY *policy = NULL;
+        json_t AUTO_JSON *root = NULL;
+        json_t *boot;
+        json_error_t error;
+        int rc;
+
+        if (text.len > POLICY_SIZE_MAX)
+                return err_set(err, ERR_LIMIT, "policy of %zu bytes", text.len);
+        root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+        if (root == NULL)
+                return err_set(err, ERR_MALFORMED, "policy: line %d: %s", error.line, error.text);
+        rc = one_from_json(root, &policy, err);
+        boot = json_object_get(root, HOST_BOOT);
+        if (rc == 0 && boot != NULL)
+                rc = read_host_boot(policy, boot, err);
+        if (rc == 0)
+                *ret_policy = TAKE(policy);
+        return rc;
 }

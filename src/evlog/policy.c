@@ -105,7 +105,7 @@ static void list_done(struct policy_list *list)
         free(list->items);
 }
 
-void policy_free(struct policy *policy)
+static void free_one(struct policy *policy)
 {
         if (policy == NULL)
                 return;
@@ -117,6 +117,13 @@ void policy_free(struct policy *policy)
         map_done(&policy->ima);
         map_done(&policy->host);
         free(policy);
+}
+
+void policy_free(struct policy *policy)
+{
+        if (policy != NULL)
+                free_one(policy->host_boot);
+        free_one(policy);
 }
 
 /* Grows an array by one element, by powers of two. NULL: out of memory or over the limit. */
@@ -331,6 +338,19 @@ int policy_add_host(struct policy *policy, const char *component,
         return map_add(&policy->host, component, POLICY_BOOT_LOADER, digest, err);
 }
 
+int policy_set_host_boot(struct policy *policy, struct policy *boot, struct err *err)
+{
+        /* Hosts quote SHA-256 only. */
+        if (boot->bank->tpm_id != HASH_TPM_SHA256)
+                return err_set(err, ERR_MALFORMED, "policy: \"host_boot\" must be of bank sha256");
+        if (boot->host.count != 0 || boot->ptpm != 0 || boot->host_boot != NULL)
+                return err_set(err, ERR_MALFORMED,
+                               "policy: \"host_boot\" must not speak of hosts itself");
+        free_one(policy->host_boot);
+        policy->host_boot = boot;
+        return 0;
+}
+
 /* Whether one of the command's words after the first is this path, with or without a device. */
 static bool command_names(const char *command, const char *path)
 {
@@ -392,5 +412,5 @@ bool policy_is_empty(const struct policy *policy)
         return policy->firmware_count == 0 && policy->applications.count == 0 &&
                policy->grub_commands.count == 0 && policy->command_lines.count == 0 &&
                policy->files.count == 0 && policy->ima.count == 0 && policy->other_pcrs.mask == 0 &&
-               policy->host.count == 0;
+               policy->host.count == 0 && policy->host_boot == NULL;
 }

@@ -101,6 +101,8 @@ struct policy {
 
         struct policy_map host; /* PCR 13 of a host: component -> digests (evlog/hostlog.h) */
         unsigned ptpm;          /* enum policy_ptpm bits that a host may have; 0: none given */
+        /* How a host boots: a policy without host, ptpm and host_boot. NULL: not compared. */
+        struct policy *host_boot;
 };
 
 /* An empty policy in this bank, with the default requirements. */
@@ -129,6 +131,12 @@ int policy_add_ima_file(struct policy *policy, const char *path, const struct po
                         struct err *err) MUST_CHECK;
 int policy_add_host(struct policy *policy, const char *component,
                     const struct policy_digest *digest, struct err *err) MUST_CHECK;
+
+/*
+ * Takes over boot as what a host must boot; it replaces an earlier one. ERR_MALFORMED when it
+ * speaks of hosts itself or is not of the SHA-256 bank; boot then stays the caller's.
+ */
+int policy_set_host_boot(struct policy *policy, struct policy *boot, struct err *err) MUST_CHECK;
 
 /*
  * Which component a file is that GRUB loaded into PCR 9, from the commands of PCR 8: the argument

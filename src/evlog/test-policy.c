@@ -14,7 +14,7 @@ static struct policy *make_policy(bool backwards)
 {
         static const char *const paths[] = {"/init", "/m/10-virtio.ko", "/usr/bin/agent"};
         struct err err = {0};
-        struct policy *policy = NULL;
+        struct policy *policy = NULL, *boot = NULL;
 
         assert_ok(policy_new("web", hash_by_name("sha256"), &policy, &err), &err);
         for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
@@ -44,6 +44,10 @@ static struct policy *make_policy(bool backwards)
                   &err);
         policy->other_pcrs.mask = 1 << 14;
         policy->ptpm = POLICY_PTPM_SWTPM | POLICY_PTPM_EMBEDDED;
+        assert_ok(policy_new("host", hash_by_name("sha256"), &boot, &err), &err);
+        assert_ok(policy_add_command_line(boot, "/vmlinuz ro", &err), &err);
+        assert_ok(policy_set_host_boot(policy, boot, &err), &err);
+        assert_int_equal(policy_set_host_boot(policy, policy, &err), ERR_MALFORMED);
         return policy;
 }
 
@@ -68,6 +72,8 @@ static void same_facts_same_bytes(void **state)
         assert_int_equal(strlen(a), a_len);
         assert_int_equal(again->ptpm, POLICY_PTPM_SWTPM | POLICY_PTPM_EMBEDDED);
         assert_int_equal(again->firmware_count, 3);
+        assert_non_null(again->host_boot);
+        assert_int_equal(again->host_boot->command_lines.count, 1);
 }
 
 #define HEAD   "{\"schema\":1,\"name\":\"n\",\"bank\":\"sha256\",\"pcrs\":[0]"
@@ -129,6 +135,20 @@ static void strict_reading(void **state)
             {"age of years", HEAD ",\"max_age\":100000000}", ERR_MALFORMED},
             {"PCR value of another bank",
              HEAD ",\"other_pcrs\":{\"14\":\"sha1:0000000000000000000000000000000000000000\"}}",
+             ERR_MALFORMED},
+            {"good host_boot", HEAD ",\"host_boot\":" HEAD "}}", 0},
+            {"host_boot of another bank",
+             HEAD ",\"host_boot\":{\"schema\":1,\"name\":\"n\",\"bank\":\"sha1\",\"pcrs\":[0]}}",
+             ERR_MALFORMED},
+            {"host_boot without schema", HEAD ",\"host_boot\":{}}", ERR_MALFORMED},
+            {"host_boot in a host_boot", HEAD ",\"host_boot\":" HEAD ",\"host_boot\":" HEAD "}}}",
+             ERR_MALFORMED},
+            {"host_boot with host",
+             HEAD ",\"host_boot\":" HEAD ",\"host\":{\"qemu\":[" DIGEST "]}}}", ERR_MALFORMED},
+            {"host_boot as a list", HEAD ",\"host_boot\":[]}", ERR_MALFORMED},
+            {"I-EXCL exclusion patterns", HEAD ",\"ima\":{},\"ima_exclude\":[\".*\"]}",
+             ERR_MALFORMED},
+            {"I-EXCL a pattern as a path is only that path", HEAD ",\"ima\":{\"/*\":[]}}",
              ERR_MALFORMED},
         };
 

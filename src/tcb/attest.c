@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "tcb/attest-vm.h"
@@ -11,6 +12,10 @@
 
 #define VMS_MAX  256 /* of one challenge */
 #define PATH_LEN 200
+
+/* Of the kernel's first TPM; root only. */
+#define FIRMWARE_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
+#define IMA_LOG      "/sys/kernel/security/ima/binary_runtime_measurements"
 
 struct session {
         struct tcb *tcb;
@@ -94,6 +99,27 @@ static void send_certificate(struct session *session)
                 send_blob(session, "host", "ak.crt", (struct bytes){data, len});
 }
 
+/*
+ * What the firmware and the kernel of the host measured into the pTPM. A log that cannot be read
+ * is left out: the verifier then refuses what the quote shows and nothing explains.
+ */
+static void send_boot_log(struct session *session, const char *name, const char *configured,
+                          const char *kernels)
+{
+        bool is_hardware = strcmp(ptpm_kind(session->tcb->ptpm), "hardware") == 0;
+        const char *path = configured[0] != '\0' ? configured : is_hardware ? kernels : NULL;
+        uint8_t AUTO_FREE *data = NULL;
+        struct err err = {0};
+        size_t len = 0;
+
+        if (path == NULL)
+                return;
+        if (fs_read_file(path, TCB_EVIDENCE_MAX, &data, &len, &err) == 0)
+                send_blob(session, "host", name, (struct bytes){data, len});
+        else
+                log_warning((&(struct log_fields){.err = &err}), "no log of the host's boot");
+}
+
 static void send_host(struct session *session)
 {
         const struct tcb *tcb = session->tcb;
@@ -111,6 +137,8 @@ static void send_host(struct session *session)
         send_blob(session, "host", "quote.sig",
                   (struct bytes){session->signature, session->signature_len});
         send_blob(session, "host", "catena_log", writer_bytes(&tcb->measurements.log));
+        send_boot_log(session, "binary_bios_measurements", tcb->config.event_log, FIRMWARE_LOG);
+        send_boot_log(session, "binary_runtime_measurements", tcb->config.ima_log, IMA_LOG);
         send_blob(session, "host", "leaf", writer_bytes(&session->host_leaf));
         send_proof(session, "host", 0);
         send_about(session);

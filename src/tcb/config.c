@@ -13,6 +13,12 @@ const struct conf_key tcb_config_keys[] = {
     TEXT("ptpm", "tcti", tcti, "embedded",
          "The host's TPM: a TCTI string such as device:/dev/tpmrm0, or embedded for a software "
          "TPM that is good for trying and testing."),
+    TEXT("ptpm", "event_log", event_log, "",
+         "The event log of the firmware that measured into this TPM. Empty: the kernel's, where "
+         "the TPM is hardware, and otherwise none."),
+    TEXT("ptpm", "ima_log", ima_log, "",
+         "The binary IMA log that belongs to it. Empty: the kernel's, where the TPM is hardware, "
+         "and otherwise none."),
     {"vm", "accel", CONF_CHOICE, offsetof(struct tcb_config, accel),
      sizeof(((struct tcb_config *)0)->accel), "auto", 0, 0, "auto kvm tcg",
      "Virtualisation: auto uses KVM where a guest really starts on it, and TCG otherwise."},

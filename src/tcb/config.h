@@ -14,6 +14,8 @@ struct tcb_config {
         char programs[PATH_MAX]; /* where catena-vtpm and catena-arbiter are: beside us */
         char host_name[64];
         char tcti[256];
+        char event_log[PATH_MAX]; /* "": the kernel's, where the pTPM is hardware */
+        char ima_log[PATH_MAX];
         char accel[8];
         char qemu[PATH_MAX];
         char ovmf_code[PATH_MAX];

@@ -2,48 +2,11 @@
  * The rows "Host and VM together" of the attack list and their neighbours: each changes one thing
  * of a valid set of evidence, and the verdict must be contraindicated for the right reason.
  */
-#include "base/hex.h"
-#include "evlog/learn.h"
-#include "lib/evidence-builder.h"
 #include "lib/test.h"
-#include "verify/verify.h"
+#include "verify/test-judge.h"
 
 static struct builder here, other;
 static struct evidence *good, *good_other;
-
-static struct verify_result *judge(const struct evidence *evidence, const struct builder *b)
-{
-        struct verify_request request = {
-            .evidence = evidence, .roots = &b->roots, .now = BUILDER_NOW + 5};
-        struct verify_result *result = NULL;
-        struct err err = {0};
-
-        assert_ok(verify_evidence(&request, &result, &err), &err);
-        return result;
-}
-
-/* A fresh copy of a set of evidence. */
-static struct evidence *copy(const struct evidence *from)
-{
-        struct evidence *to = NULL;
-        struct err err = {0};
-
-        assert_ok(evidence_new(&to, &err), &err);
-        for (size_t i = 0; i < evidence_count(from); i++)
-                assert_ok(evidence_put(to, evidence_path(from, i), evidence_data(from, i), &err),
-                          &err);
-        return to;
-}
-
-static void take(struct evidence *to, const char *path, const struct evidence *from,
-                 const char *from_path)
-{
-        struct bytes data;
-        struct err err = {0};
-
-        assert_true(evidence_get(from, from_path, &data));
-        assert_ok(evidence_replace(to, path, data, &err), &err);
-}
 
 static bool is_binding(const char *id)
 {
@@ -62,7 +25,7 @@ static void assert_no_binding_failure(const struct verify_machine *machine)
 
 static void good_is_bound(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge_plain(good, &here);
 
         (void)state;
         assert_no_binding_failure(result->host);
@@ -85,14 +48,14 @@ static void relay(struct evidence *e)
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 (void)snprintf(path, sizeof(path), "vms/web1/%s", names[i]);
-                take(e, path, good_other, path);
+                judge_take(e, path, good_other, path);
         }
 }
 
 static void swap_vms(struct evidence *e)
 {
-        take(e, "vms/web1/leaf", good, "vms/web2/leaf");
-        take(e, "vms/web1/proof", good, "vms/web2/proof");
+        judge_take(e, "vms/web1/leaf", good, "vms/web2/leaf");
+        judge_take(e, "vms/web1/proof", good, "vms/web2/proof");
 }
 
 static void whole_second_vm(struct evidence *e)
@@ -104,18 +67,18 @@ static void whole_second_vm(struct evidence *e)
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 (void)snprintf(path, sizeof(path), "vms/web1/%s", names[i]);
                 (void)snprintf(from, sizeof(from), "vms/web2/%s", names[i]);
-                take(e, path, good, from);
+                judge_take(e, path, good, from);
         }
 }
 
 static void proof_of_another(struct evidence *e)
 {
-        take(e, "vms/web1/proof", good, "vms/web2/proof");
+        judge_take(e, "vms/web1/proof", good, "vms/web2/proof");
 }
 
 static void proof_of_other_tree(struct evidence *e)
 {
-        take(e, "vms/web1/proof", good_other, "vms/web1/proof");
+        judge_take(e, "vms/web1/proof", good_other, "vms/web1/proof");
 }
 
 static void flip_proof(struct evidence *e)
@@ -145,12 +108,12 @@ static void no_leaf(struct evidence *e)
 
 static void ak_swap(struct evidence *e)
 {
-        take(e, "vms/web1/ak.pub", good, "vms/web2/ak.pub");
+        judge_take(e, "vms/web1/ak.pub", good, "vms/web2/ak.pub");
 }
 
 static void ek_swap(struct evidence *e)
 {
-        take(e, "vms/web1/ek.pub", good, "vms/web2/ek.pub");
+        judge_take(e, "vms/web1/ek.pub", good, "vms/web2/ek.pub");
 }
 
 static void flip_quote(struct evidence *e)
@@ -160,8 +123,8 @@ static void flip_quote(struct evidence *e)
 
 static void other_quote(struct evidence *e)
 {
-        take(e, "vms/web1/quote.attest", good, "vms/web2/quote.attest");
-        take(e, "vms/web1/quote.sig", good, "vms/web2/quote.sig");
+        judge_take(e, "vms/web1/quote.attest", good, "vms/web2/quote.attest");
+        judge_take(e, "vms/web1/quote.sig", good, "vms/web2/quote.sig");
 }
 
 static void no_quote(struct evidence *e)
@@ -183,8 +146,8 @@ static void no_vm(struct evidence *e)
 
 static void host_quote_of_other(struct evidence *e)
 {
-        take(e, "host/quote.attest", good_other, "host/quote.attest");
-        take(e, "host/quote.sig", good_other, "host/quote.sig");
+        judge_take(e, "host/quote.attest", good_other, "host/quote.attest");
+        judge_take(e, "host/quote.sig", good_other, "host/quote.sig");
 }
 
 static void flip_host_quote(struct evidence *e)
@@ -199,12 +162,12 @@ static void flip_host_signature(struct evidence *e)
 
 static void host_ak_of_other(struct evidence *e)
 {
-        take(e, "host/ak.pub", good_other, "host/ak.pub");
+        judge_take(e, "host/ak.pub", good_other, "host/ak.pub");
 }
 
 static void certificate_of_other(struct evidence *e)
 {
-        take(e, "host/ak.crt", good_other, "host/ak.crt");
+        judge_take(e, "host/ak.crt", good_other, "host/ak.crt");
 }
 
 static void no_certificate(struct evidence *e)
@@ -219,25 +182,25 @@ static void bad_certificate(struct evidence *e)
 
 static void cek_of_other(struct evidence *e)
 {
-        take(e, "host/cek.pub", good_other, "host/cek.pub");
+        judge_take(e, "host/cek.pub", good_other, "host/cek.pub");
 }
 
 static void cek_certified_by_other(struct evidence *e)
 {
         cek_of_other(e);
-        take(e, "host/cek.attest", good_other, "host/cek.attest");
-        take(e, "host/cek.sig", good_other, "host/cek.sig");
+        judge_take(e, "host/cek.attest", good_other, "host/cek.attest");
+        judge_take(e, "host/cek.sig", good_other, "host/cek.sig");
 }
 
 static void cek_by_quote(struct evidence *e)
 {
-        take(e, "host/cek.attest", good, "host/quote.attest");
-        take(e, "host/cek.sig", good, "host/quote.sig");
+        judge_take(e, "host/cek.attest", good, "host/quote.attest");
+        judge_take(e, "host/cek.sig", good, "host/quote.sig");
 }
 
 static void host_ek_of_other(struct evidence *e)
 {
-        take(e, "host/ek.pub", good_other, "host/ek.pub");
+        judge_take(e, "host/ek.pub", good_other, "host/ek.pub");
 }
 
 static void other_name(struct evidence *e)
@@ -327,34 +290,17 @@ static const struct {
     {"V-EMPTY no evidence at all", nothing, "bind.missing", false},
 };
 
-static void print_reasons(const struct verify_machine *machine)
-{
-        for (size_t i = 0; i < machine->reasons.count; i++)
-                (void)fprintf(stderr, "  %s: %s: %s\n", machine->name, machine->reasons.items[i].id,
-                              machine->reasons.items[i].text);
-}
-
-static void assert_refused(const struct verify_result *result, const struct verify_machine *machine,
-                           const char *row, const char *id)
-{
-        if (result->tier == VERIFY_CONTRAINDICATED && machine->tier == VERIFY_CONTRAINDICATED &&
-            reasons_find(&machine->reasons, id) != NULL)
-                return;
-        print_reasons(machine);
-        fail_msg("%s: %s, %s not found", row, verify_tier_name(result->tier), id);
-}
-
 static void changed_evidence(void **state)
 {
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                struct evidence AUTO_EVIDENCE *evidence = copy(good);
+                struct evidence AUTO_EVIDENCE *evidence = judge_copy(good);
                 struct verify_result AUTO_VERIFY_RESULT *result = NULL;
 
                 rows[i].change(evidence);
-                result = judge(evidence, &here);
-                assert_refused(result, rows[i].of_vm ? result->vms[0] : result->host, rows[i].name,
-                               rows[i].id);
+                result = judge_plain(evidence, &here);
+                judge_refused(result, rows[i].of_vm ? result->vms[0] : result->host, rows[i].name,
+                              rows[i].id);
         }
 }
 
@@ -504,9 +450,9 @@ static void signed_lies(void **state)
                 builder_init(&b, test_dir(), host);
                 lies[i].lie(&b);
                 evidence = builder_build(&b);
-                result = judge(evidence, &b);
-                assert_refused(result, lies[i].of_vm ? result->vms[0] : result->host, lies[i].name,
-                               lies[i].id);
+                result = judge_plain(evidence, &b);
+                judge_refused(result, lies[i].of_vm ? result->vms[0] : result->host, lies[i].name,
+                              lies[i].id);
                 builder_done(&b);
         }
 }
@@ -515,11 +461,11 @@ static void signed_lies(void **state)
 
 static void other_root(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &other);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge_plain(good, &other);
 
         (void)state;
-        assert_refused(result, result->host, "C-CHAIN another fleet's root", "cert.ak");
-        assert_refused(result, result->vms[0], "VM below a refused host", "bind.host");
+        judge_refused(result, result->host, "C-CHAIN another fleet's root", "cert.ak");
+        judge_refused(result, result->vms[0], "VM below a refused host", "bind.host");
 }
 
 /* Q-REPLAY: saved evidence presented for a new challenge. */
@@ -533,13 +479,13 @@ static void other_challenge(void **state)
 
         (void)state;
         assert_ok(verify_evidence(&request, &result, &err), &err);
-        assert_refused(result, result->host, "Q-REPLAY", "bind.nonce");
+        judge_refused(result, result->host, "Q-REPLAY", "bind.nonce");
 }
 
 /* V-STALL: a verdict ends with its evidence, whenever it is looked at. */
 static void verdicts_expire(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = judge(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge_plain(good, &here);
 
         (void)state;
         assert_true(result->expires == BUILDER_NOW + POLICY_AGE_DEFAULT);
@@ -552,15 +498,15 @@ static void verdicts_expire(void **state)
 /* B-TWO-HOSTS: the same vTPM keys and UUID vouched for by two hosts. */
 static void two_hosts(void **state)
 {
-        struct verify_result AUTO_VERIFY_RESULT *one = judge(good, &here);
-        struct verify_result AUTO_VERIFY_RESULT *two = judge(good_other, &other);
+        struct verify_result AUTO_VERIFY_RESULT *one = judge_plain(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *two = judge_plain(good_other, &other);
         struct verify_result *both[2] = {one, two};
 
         (void)state;
         verify_cross_check(both, 2);
         /* The builder gives VMs of both hosts the same UUIDs. */
-        assert_refused(one, one->vms[0], "B-TWO-HOSTS", "bind.twice");
-        assert_refused(two, two->vms[0], "B-TWO-HOSTS", "bind.twice");
+        judge_refused(one, one->vms[0], "B-TWO-HOSTS", "bind.twice");
+        judge_refused(two, two->vms[0], "B-TWO-HOSTS", "bind.twice");
 }
 
 /* The host alone, without any VM: its own leaf carries the nonce. */
@@ -575,132 +521,25 @@ static void host_alone(void **state)
         b.n_vms = 0;
         b.challenge.n_vms = 0;
         evidence = builder_build(&b);
-        result = judge(evidence, &b);
+        result = judge_plain(evidence, &b);
         assert_int_equal(result->n_vms, 0);
         assert_int_equal(result->tier, VERIFY_WARNING);
         evidence_remove(evidence, "host/leaf");
-        none = judge(evidence, &b);
-        assert_refused(none, none->host, "no leaf at all", "bind.missing");
+        none = judge_plain(evidence, &b);
+        judge_refused(none, none->host, "no leaf at all", "bind.missing");
         builder_done(&b);
 }
 
 /* ---- the whole way, over real boots --------------------------------------------------------- */
 
-/* A real boot: its logs, its PCRs, and what its own vTPM signed. */
-struct boot {
-        uint8_t *files[6];
-        size_t lens[6];
-};
-
-static const char *const boot_files[6] = {
-    "binary_bios_measurements",
-    "binary_runtime_measurements",
-    "pcrs.sha256.txt",
-    "ak.pub",
-    "quote.attest",
-    "quote.sig",
-};
-
-static void boot_read(struct boot *boot, const char *name)
-{
-        char path[128];
-
-        for (size_t i = 0; i < ARRAY_SIZE(boot_files); i++) {
-                (void)snprintf(path, sizeof(path), "boots/%s/%s", name, boot_files[i]);
-                boot->files[i] = test_fixture(path, &boot->lens[i]);
-        }
-}
-
-static void boot_done(struct boot *boot)
-{
-        for (size_t i = 0; i < ARRAY_SIZE(boot_files); i++)
-                free(boot->files[i]);
-}
-
-static struct bytes boot_file(const struct boot *boot, size_t i)
-{
-        return (struct bytes){boot->files[i], boot->lens[i]};
-}
-
-/* Lines such as " 7 65ca...", one a PCR. */
-static void boot_pcrs(const struct boot *boot, uint8_t pcrs[24][32])
-{
-        const char *line = (const char *)boot->files[2];
-        unsigned seen = 0;
-
-        for (; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-                unsigned n;
-                char hex[65];
-                size_t len;
-
-                line += *line == '\n';
-                if (sscanf(line, " %u %64[0-9a-f]", &n, hex) != 2 || n >= 24)
-                        continue;
-                assert_int_equal(hex_decode(hex, 64, pcrs[n], 32, &len), 0);
-                seen++;
-        }
-        assert_true(seen >= 11);
-}
-
-static void boot_into(const struct boot *boot, struct builder *b)
-{
-        for (size_t i = 0; i < b->n_vms; i++) {
-                b->vms[i].tcg_log = boot_file(boot, 0);
-                b->vms[i].ima_log = boot_file(boot, 1);
-                boot_pcrs(boot, b->vms[i].pcrs);
-        }
-}
-
-static struct policy *learned(const struct boot *boot)
-{
-        static const char *const host[] = {"catena-tcb", "catena-vtpm", "qemu", "ovmf"};
-        struct appraise_evidence evidence = {.key = boot_file(boot, 3),
-                                             .attest = boot_file(boot, 4),
-                                             .signature = boot_file(boot, 5),
-                                             .tcg_log = boot_file(boot, 0),
-                                             .ima_log = boot_file(boot, 1)};
-        struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
-        struct verdict AUTO_FREE *verdict = calloc(1, sizeof(*verdict));
-        struct policy *policy = NULL;
-        uint8_t *hex;
-        uint8_t nonce[64];
-        size_t len, n;
-        struct err err = {0};
-
-        hex = test_fixture("boots/good/nonce.hex", &len);
-        while (len > 0 && hex[len - 1] == '\n')
-                len--;
-        assert_int_equal(hex_decode((const char *)hex, len, nonce, sizeof(nonce), &n), 0);
-        free(hex);
-        evidence.nonce = (struct bytes){nonce, n};
-        assert_ok(learn_policy(&evidence, "good", "q35", digest.alg, &policy, verdict, &err), &err);
-        for (uint8_t i = 0; i < ARRAY_SIZE(host); i++) {
-                memset(digest.data, 0xc0 + i, 32);
-                assert_ok(policy_add_host(policy, host[i], &digest, &err), &err);
-        }
-        return policy;
-}
-
-static struct verify_result *appraise_by(const struct evidence *evidence, const struct builder *b,
-                                         const struct policy *policy)
-{
-        struct verify_request request = {
-            .evidence = evidence, .policy = policy, .roots = &b->roots, .now = BUILDER_NOW + 5};
-        struct verify_result *result = NULL;
-        struct err err = {0};
-
-        assert_ok(verify_evidence(&request, &result, &err), &err);
-        return result;
-}
-
 static void accept_good(const struct evidence *evidence, const struct builder *b,
                         const struct policy *policy)
 {
-        struct verify_result AUTO_VERIFY_RESULT *result = appraise_by(evidence, b, policy);
+        struct verify_result AUTO_VERIFY_RESULT *result = judge_by(evidence, b, policy);
 
         if (result->tier != VERIFY_WARNING) {
-                print_reasons(result->host);
-                print_reasons(result->vms[0]);
+                judge_print(result->host);
+                judge_print(result->vms[0]);
                 fail_msg("good: %s", verify_tier_name(result->tier));
         }
         assert_int_equal(result->host->parts[VERIFY_PROGRAMS], VERIFY_OK);
@@ -717,7 +556,8 @@ static void refuse_without(const struct evidence *whole, const struct builder *b
 {
         for (size_t i = 0; i < evidence_count(whole); i++) {
                 const char *path = evidence_path(whole, i);
-                struct evidence AUTO_EVIDENCE *gone = copy(whole), AUTO_EVIDENCE *cut = copy(whole);
+                struct evidence AUTO_EVIDENCE *gone = judge_copy(whole),
+                                              AUTO_EVIDENCE *cut = judge_copy(whole);
                 struct verify_result AUTO_VERIFY_RESULT *one = NULL, AUTO_VERIFY_RESULT *two = NULL;
                 struct bytes data = evidence_data(whole, i);
                 struct err err = {0};
@@ -725,10 +565,10 @@ static void refuse_without(const struct evidence *whole, const struct builder *b
                 if (strstr(path, "nonce.hex") != NULL)
                         continue; /* a convenience for policy learn; nothing is judged by it */
                 evidence_remove(gone, path);
-                one = appraise_by(gone, b, policy);
+                one = judge_by(gone, b, policy);
                 data.len /= 2;
                 assert_ok(evidence_replace(cut, path, data, &err), &err);
-                two = appraise_by(cut, b, policy);
+                two = judge_by(cut, b, policy);
                 if (one->tier != VERIFY_CONTRAINDICATED || two->tier != VERIFY_CONTRAINDICATED)
                         fail_msg("%s does not count", path);
         }
@@ -747,31 +587,31 @@ static void refuse_tampered(struct builder *b, const struct policy *policy)
         for (size_t i = 0; i < ARRAY_SIZE(tampered); i++) {
                 struct evidence AUTO_EVIDENCE *evidence = NULL;
                 struct verify_result AUTO_VERIFY_RESULT *result = NULL;
-                struct boot boot;
+                struct judge_boot boot;
 
-                boot_read(&boot, tampered[i].boot);
-                boot_into(&boot, b);
+                judge_boot_read(&boot, tampered[i].boot);
+                judge_boot_into(&boot, b);
                 evidence = builder_build(b);
-                result = appraise_by(evidence, b, policy);
-                assert_refused(result, result->vms[0], tampered[i].boot, tampered[i].id);
+                result = judge_by(evidence, b, policy);
+                judge_refused(result, result->vms[0], tampered[i].boot, tampered[i].id);
                 assert_int_equal(result->vms[0]->parts[tampered[i].part], VERIFY_BAD);
                 assert_int_equal(result->host->tier, VERIFY_WARNING);
-                boot_done(&boot);
+                judge_boot_done(&boot);
         }
 }
 
 /* V-EMPTY: no policy, and one that says nothing. */
 static void refuse_empty(const struct evidence *evidence, const struct builder *b)
 {
-        struct verify_result AUTO_VERIFY_RESULT *none = appraise_by(evidence, b, NULL);
+        struct verify_result AUTO_VERIFY_RESULT *none = judge_by(evidence, b, NULL);
         struct policy AUTO_POLICY *policy = NULL;
         struct verify_result AUTO_VERIFY_RESULT *empty = NULL;
         struct err err = {0};
 
-        assert_refused(none, none->vms[0], "V-EMPTY no policy", "policy.empty");
+        judge_refused(none, none->vms[0], "V-EMPTY no policy", "policy.empty");
         assert_ok(policy_new("empty", hash_by_tpm_id(HASH_TPM_SHA256), &policy, &err), &err);
-        empty = appraise_by(evidence, b, policy);
-        assert_refused(empty, empty->vms[0], "V-EMPTY policy", "policy.empty");
+        empty = judge_by(evidence, b, policy);
+        judge_refused(empty, empty->vms[0], "V-EMPTY policy", "policy.empty");
 }
 
 static void real_boots(void **state)
@@ -779,7 +619,7 @@ static void real_boots(void **state)
         struct evidence AUTO_EVIDENCE *evidence = NULL;
         struct policy AUTO_POLICY *policy = NULL;
         struct builder b;
-        struct boot boot;
+        struct judge_boot boot;
 
         (void)state;
         if (test_fixtures() == NULL) {
@@ -787,15 +627,15 @@ static void real_boots(void **state)
                 skip();
         }
         builder_init(&b, test_dir(), "host-real");
-        boot_read(&boot, "good");
-        boot_into(&boot, &b);
-        policy = learned(&boot);
+        judge_boot_read(&boot, "good");
+        judge_boot_into(&boot, &b);
+        policy = judge_learn(&boot);
         evidence = builder_build(&b);
         accept_good(evidence, &b, policy);
         refuse_without(evidence, &b, policy);
         refuse_empty(evidence, &b);
         refuse_tampered(&b, policy);
-        boot_done(&boot);
+        judge_boot_done(&boot);
         builder_done(&b);
 }
 

@@ -1,6 +1,4 @@
 /* The guest's own evidence: quote, logs and policy, by evlog/appraise.h. */
-#include "evlog/appraise.h"
-
 #include "verify/verify-private.h"
 
 static const enum verify_part part_of[APPRAISE_PART_COUNT] = {
@@ -16,18 +14,18 @@ static const enum verify_mark mark_of[] = {
     [APPRAISE_CHANGED] = VERIFY_BAD,
 };
 
-static void take_verdict(struct verify_machine *vm, const struct verdict *verdict)
+void verify_take_verdict(struct verify_machine *machine, const struct verdict *verdict)
 {
         for (unsigned i = 0; i < APPRAISE_PART_COUNT; i++)
-                vm->parts[part_of[i]] = mark_of[verdict->parts[i]];
-        vm->programs = verdict->programs;
+                machine->parts[part_of[i]] = mark_of[verdict->parts[i]];
+        machine->programs = verdict->programs;
         for (size_t i = 0; i < verdict->reasons.count; i++)
-                reasons_add(&vm->reasons, verdict->reasons.items[i].id,
+                reasons_add(&machine->reasons, verdict->reasons.items[i].id,
                             verdict->reasons.items[i].severity, "%s",
                             verdict->reasons.items[i].text);
-        vm->reasons.dropped += verdict->reasons.dropped;
-        if (verdict->tier == VERDICT_CONTRAINDICATED && !reasons_failed(&vm->reasons))
-                reasons_add(&vm->reasons, "check.failed", REASON_FAIL,
+        machine->reasons.dropped += verdict->reasons.dropped;
+        if (verdict->tier == VERDICT_CONTRAINDICATED && !reasons_failed(&machine->reasons))
+                reasons_add(&machine->reasons, "check.failed", REASON_FAIL,
                             "the appraisal refuses without saying why");
 }
 
@@ -52,5 +50,5 @@ void verify_guest_appraise(struct verify_run *run, struct verify_machine *vm, co
         (void)verify_find(run, dir, "binary_bios_measurements", &evidence.tcg_log);
         (void)verify_find(run, dir, "binary_runtime_measurements", &evidence.ima_log);
         appraise(&evidence, run->request->policy, verdict);
-        take_verdict(vm, verdict);
+        verify_take_verdict(vm, verdict);
 }

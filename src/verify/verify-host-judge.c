@@ -1,4 +1,5 @@
 /* The host's quote, what explains it, and the comparison of the host's software with the policy. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "verify/verify-private.h"
@@ -48,64 +49,101 @@ static void read_log(struct verify_run *run, struct reasons *reasons)
                 reasons_add(reasons, "log.malformed", REASON_FAIL, "host/catena_log: %s", err.text);
 }
 
-/*
- * A software pTPM measures nothing of the boot: its PCRs 0 to 10 are zero, and the verdict says
- * "not measured". A host with a firmware log is not supported yet, and refused rather than
- * half believed.
- */
-static void check_quote(struct verify_run *run, struct bytes attest, struct bytes signature)
+/* The host's own logs; absent ones have len 0. */
+static void find_boot_logs(const struct verify_run *run, struct appraise_evidence *evidence)
 {
-        const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
-        struct reasons *reasons = &run->result->host->reasons;
-        const uint8_t *tree = expected_tree(run);
-        struct pcr_values values = {.alg = sha256};
-        struct quote_request request = {.attest = attest,
-                                        .signature = signature,
-                                        .key = run->ak,
-                                        .bank = sha256,
-                                        .required = PCR_BIT(HOSTLOG_PCR) | POLICY_REQUIRED_MASK};
-        struct quote_result quote;
-
-        if (run->ek_qualified.len != 0)
-                request.parent_name = &run->ek_qualified;
-        if (tree != NULL)
-                request.nonce = (struct bytes){tree, QUALIFY_SIZE};
-        quote_check(&request, reasons, &quote);
-        if (!quote.is_quote)
-                return;
-        values.mask = pcr_select_mask(&quote.attest.quote.select, sha256->tpm_id);
-        memcpy(values.values[HOSTLOG_PCR], run->host_log.pcr, sizeof(run->host_log.pcr));
-        if (!quote_explains(&quote, &values, 1, reasons)) {
-                reasons_add(reasons, "log.replay", REASON_FAIL,
-                            "the host's log does not explain what its TPM quoted");
-                run->host_log.n = 0;
-        }
+        (void)verify_find(run, "host", "ek.pub", &evidence->ek);
+        (void)verify_find(run, "host", "binary_bios_measurements", &evidence->tcg_log);
+        (void)verify_find(run, "host", "binary_runtime_measurements", &evidence->ima_log);
 }
 
-static void compare_component(const struct verify_run *run, struct verify_machine *host,
-                              const struct policy_entry *entry)
+/*
+ * The quote covers PCR 0 to 10 and 13: firmware's log, IMA's log and that of the host's software
+ * have to explain it together. A software pTPM measures nothing of the boot: without logs its
+ * PCRs 0 to 10 must be zero, and the verdict says "not measured".
+ */
+static int check_quote(struct verify_run *run, struct bytes attest, struct bytes signature,
+                       struct err *err)
 {
-        const struct hostlog_component *component = host_log_find(&run->host_log, entry->name);
-        struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
+        const struct policy *policy = run->request->policy;
+        const uint8_t *tree = expected_tree(run);
+        struct pcr_values known = {.alg = hash_by_tpm_id(HASH_TPM_SHA256),
+                                   .mask = PCR_BIT(HOSTLOG_PCR)};
+        struct appraise_evidence evidence = {
+            .quote_key = run->ak, .attest = attest, .signature = signature, .known = &known};
+        struct verdict AUTO_FREE *verdict = calloc(1, sizeof(*verdict));
 
-        if (component == NULL) {
-                reasons_add(&host->reasons, "policy.host", REASON_FAIL, "%s was not measured",
-                            entry->name);
+        if (verdict == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        memcpy(known.values[HOSTLOG_PCR], run->host_log.pcr, sizeof(run->host_log.pcr));
+        if (tree != NULL)
+                evidence.nonce = (struct bytes){tree, QUALIFY_SIZE};
+        find_boot_logs(run, &evidence);
+        run->has_boot_log = evidence.tcg_log.len != 0;
+        if (policy != NULL && policy->host_boot != NULL)
+                appraise(&evidence, policy->host_boot, verdict);
+        else
+                appraise_quote(&evidence, verdict);
+        verify_take_verdict(run->result->host, verdict);
+        return 0;
+}
+
+/* What of the boot was measured but not compared is said, and is never a tick. */
+static void mark_boot(const struct verify_run *run, struct verify_machine *host)
+{
+        const struct policy *policy = run->request->policy;
+
+        host->parts[VERIFY_PROGRAMS] = VERIFY_NOT_CHECKED;
+        host->programs = 0;
+        if (run->has_boot_log) {
+                if (policy == NULL || policy->host_boot == NULL)
+                        reasons_add(&host->reasons, "host.not-compared", REASON_WARNING,
+                                    "firmware, GRUB and kernel of the host were measured, but the "
+                                    "policy has no host_boot to compare them with");
                 return;
         }
-        memcpy(digest.data, component->digest, sizeof(component->digest));
-        if (policy_entry_has(entry, &digest))
-                host->programs++;
+        for (unsigned i = 0; i < VERIFY_PROGRAMS; i++)
+                host->parts[i] = VERIFY_NOT_MEASURED;
+        if (policy_ptpm_from_name(run->result->ptpm) == POLICY_PTPM_HARDWARE)
+                reasons_add(&host->reasons, "log.missing", REASON_FAIL,
+                            "a host with a hardware TPM has to show its firmware's log");
         else
-                reasons_add(&host->reasons, "policy.host", REASON_FAIL,
-                            "%s %s is not one of the policy's", component->name,
-                            component->version);
+                reasons_add(&host->reasons, "host.not-measured", REASON_WARNING,
+                            "firmware, GRUB and kernel of the host were not measured");
+}
+
+/* Every digest of a component that ran since the TPM was reset must be known. */
+static bool components_are_known(const struct verify_run *run, struct reasons *reasons,
+                                 const struct policy_entry *entry)
+{
+        size_t seen = 0;
+        bool known = true;
+
+        for (size_t i = 0; i < run->host_log.n; i++) {
+                const struct hostlog_component *component = &run->host_log.components[i];
+                struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
+
+                if (strcmp(component->name, entry->name) != 0)
+                        continue;
+                seen++;
+                memcpy(digest.data, component->digest, sizeof(component->digest));
+                if (policy_entry_has(entry, &digest))
+                        continue;
+                known = false;
+                reasons_add(reasons, "policy.host", REASON_FAIL, "%s %s is not one of the policy's",
+                            component->name, component->version);
+        }
+        if (seen == 0)
+                reasons_add(reasons, "policy.host", REASON_FAIL, "%s was not measured",
+                            entry->name);
+        return known && seen != 0;
 }
 
 static void compare_software(const struct verify_run *run, struct verify_machine *host)
 {
         const struct policy *policy = run->request->policy;
         size_t n = policy == NULL ? 0 : policy->host.count;
+        bool all_known;
 
         if (run->host_log.n == 0)
                 return; /* said already: nothing was measured */
@@ -115,13 +153,16 @@ static void compare_software(const struct verify_run *run, struct verify_machine
                 return;
         }
         for (size_t i = 0; i < n; i++)
-                compare_component(run, host, &policy->host.entries[i]);
+                host->programs +=
+                    components_are_known(run, &host->reasons, &policy->host.entries[i]);
+        all_known = host->programs == n;
         for (size_t i = 0; i < run->host_log.n; i++)
-                if (policy_map_find(&policy->host, run->host_log.components[i].name) == NULL)
+                if (policy_map_find(&policy->host, run->host_log.components[i].name) == NULL) {
+                        all_known = false;
                         reasons_add(&host->reasons, "policy.host", REASON_FAIL,
                                     "%s is not in the policy", run->host_log.components[i].name);
-        host->parts[VERIFY_PROGRAMS] =
-            reasons_find(&host->reasons, "policy.host") == NULL ? VERIFY_OK : VERIFY_BAD;
+                }
+        host->parts[VERIFY_PROGRAMS] = all_known ? VERIFY_OK : VERIFY_BAD;
 }
 
 static void compare_ptpm(const struct verify_run *run, struct verify_machine *host)
@@ -142,8 +183,6 @@ static void compare_ptpm(const struct verify_run *run, struct verify_machine *ho
                 reasons_add(&host->reasons, "host.evaluation", REASON_WARNING,
                             "that its TPM is hardware is the host's own word: no manufacturer's "
                             "certificate was checked");
-        reasons_add(&host->reasons, "host.not-measured", REASON_WARNING,
-                    "firmware, GRUB and kernel of the host were not measured");
         if (strcmp(run->result->measured_by, "tcb") == 0)
                 reasons_add(&host->reasons, "host.not-measured", REASON_WARNING,
                             "the TCB measured itself: the log shows what it says it is");
@@ -153,15 +192,15 @@ void verify_host_judge(struct verify_run *run)
 {
         struct verify_machine *host = run->result->host;
         struct bytes attest, signature;
+        struct err err = {0};
 
-        for (unsigned i = 0; i < VERIFY_PROGRAMS; i++)
-                host->parts[i] = VERIFY_NOT_MEASURED;
         read_log(run, &host->reasons);
         if (verify_get(run, host, "host", "quote.attest", &attest) &&
-            verify_get(run, host, "host", "quote.sig", &signature))
-                check_quote(run, attest, signature);
-        else
-                run->host_log.n = 0;
+            verify_get(run, host, "host", "quote.sig", &signature) &&
+            check_quote(run, attest, signature, &err) != 0)
+                reasons_add_broken(&host->reasons, "the host's quote", &err);
+        mark_boot(run, host);
+        /* Software counts only where a quote that holds tells of it. */
         if (!reasons_failed(&host->reasons))
                 compare_software(run, host);
         compare_ptpm(run, host);

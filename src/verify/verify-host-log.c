@@ -4,12 +4,26 @@
 
 #include "evlog/tcglog.h"
 
-const struct hostlog_component *host_log_find(const struct host_log *log, const char *name)
+bool host_log_has_digest(const struct host_log *log, const char *name,
+                         const uint8_t digest[HOST_DIGEST_SIZE])
 {
         for (size_t i = 0; i < log->n; i++)
-                if (strcmp(log->components[i].name, name) == 0)
-                        return &log->components[i];
-        return NULL;
+                if (strcmp(log->components[i].name, name) == 0 &&
+                    memcmp(log->components[i].digest, digest, HOST_DIGEST_SIZE) == 0)
+                        return true;
+        return false;
+}
+
+/* A TCB that starts again measures again: what is there already adds nothing. */
+static int add_component(const struct hostlog_component *component, struct host_log *log,
+                         struct err *err)
+{
+        if (host_log_has_digest(log, component->name, component->digest))
+                return 0;
+        if (log->n == HOST_COMPONENTS_MAX)
+                return err_set(err, ERR_LIMIT, "more than %d components", HOST_COMPONENTS_MAX);
+        log->components[log->n++] = *component;
+        return 0;
 }
 
 static int read_event(const struct tcglog_event *event, int bank, struct host_log *log,
@@ -30,11 +44,8 @@ static int read_event(const struct tcglog_event *event, int bank, struct host_lo
                 return rc;
         if (memcmp(digest, event->digests[bank], sizeof(digest)) != 0)
                 return err_set(err, ERR_MALFORMED, "event %u was not made of its data", event->n);
-        if (log->n == HOST_COMPONENTS_MAX || host_log_find(log, component.name) != NULL)
-                return err_set(err, ERR_MALFORMED, "event %u: %s twice, or too many", event->n,
-                               component.name);
-        log->components[log->n++] = component;
-        return hash_extend(sha256, log->pcr, digest, err);
+        rc = add_component(&component, log, err);
+        return rc != 0 ? rc : hash_extend(sha256, log->pcr, digest, err);
 }
 
 int host_log_read(struct bytes bytes, struct host_log *ret_log, struct err *err)

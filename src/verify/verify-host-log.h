@@ -4,9 +4,12 @@
 #ifndef VERIFY_VERIFY_HOST_LOG_H
 #define VERIFY_VERIFY_HOST_LOG_H
 
+#include <stdbool.h>
+
 #include "evlog/hostlog.h"
 
-#define HOST_COMPONENTS_MAX 64
+#define HOST_COMPONENTS_MAX 64 /* different ones */
+#define HOST_DIGEST_SIZE    32
 
 struct host_log {
         struct hostlog_component components[HOST_COMPONENTS_MAX];
@@ -15,12 +18,14 @@ struct host_log {
 };
 
 /*
- * Reads a log in which every event is a component in PCR 13 whose digest is that of its data.
- * Anything else, also a component that is there twice, is ERR_MALFORMED.
+ * Reads a log in which every event is a component in PCR 13 whose digest is that of its data;
+ * anything else is ERR_MALFORMED. A component is there once for each digest that it had since the
+ * TPM was reset: a TCB that starts again measures again.
  */
 int host_log_read(struct bytes log, struct host_log *ret_log, struct err *err) MUST_CHECK;
 
-/* The component of this name, or NULL. */
-const struct hostlog_component *host_log_find(const struct host_log *log, const char *name);
+/* Whether a component of this name ever had this digest. */
+bool host_log_has_digest(const struct host_log *log, const char *name,
+                         const uint8_t digest[HOST_DIGEST_SIZE]);
 
 #endif

@@ -5,7 +5,7 @@
 #define VERIFY_VERIFY_PRIVATE_H
 
 #include "crypto/merkle.h"
-#include "evlog/quote.h"
+#include "evlog/appraise.h"
 #include "tpmwire/qualify.h"
 #include "verify/verify-host-log.h"
 #include "verify/verify.h"
@@ -29,7 +29,8 @@ struct verify_run {
         struct bytes host_extra;      /* qualifying data of the host's quote; empty: no quote */
         struct verify_leaf *leaves;   /* one per VM, and the host's own after them */
         size_t n_leaves;
-        struct host_log host_log; /* no components until it was read and quoted */
+        struct host_log host_log; /* no components until it was read */
+        bool has_boot_log;        /* the host showed its firmware's log */
 };
 
 /* A blob of "host" or "vms/<name>"; verify_get() adds bind.missing when it is not there. */
@@ -55,6 +56,9 @@ void verify_host_judge(struct verify_run *run);
 
 /* Binding, then quote, logs and policy of a VM. */
 void verify_vm_judge(struct verify_run *run, size_t i);
+
+/* Marks and reasons of the appraisal of one machine by itself. */
+void verify_take_verdict(struct verify_machine *machine, const struct verdict *verdict);
 
 /* Quote, logs and policy of a VM; qualifying is what its quote must carry. */
 void verify_guest_appraise(struct verify_run *run, struct verify_machine *vm, const char *dir,

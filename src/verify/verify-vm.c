@@ -203,9 +203,7 @@ static bool make_qualifying(const struct verify_run *run, struct verify_machine 
 static void check_component(const struct verify_run *run, struct verify_machine *vm,
                             const char *name, const uint8_t digest[LEAF_DIGEST_SIZE])
 {
-        const struct hostlog_component *component = host_log_find(&run->host_log, name);
-
-        if (component != NULL && memcmp(component->digest, digest, LEAF_DIGEST_SIZE) != 0)
+        if (!host_log_has_digest(&run->host_log, name, digest))
                 reasons_add(&vm->reasons, "bind.component", REASON_FAIL,
                             "it was started with another %s than the host measured", name);
 }

@@ -57,31 +57,46 @@ void builder_key_done(struct builder_key *key)
         key->key = NULL;
 }
 
-/* One component in the host's log, with its PCR. */
+static void put_component(struct builder *b, struct writer *w, const char *name, uint8_t fill)
+{
+        struct hostlog_component component = {.version = "0.1.0"};
+        char text[HOSTLOG_TEXT_MAX];
+        uint8_t digest[32];
+        struct err err = {0};
+
+        (void)snprintf(component.name, sizeof(component.name), "%s", name);
+        memset(component.digest, fill, sizeof(component.digest));
+        assert_ok(hostlog_text(&component, text, &err), &err);
+        assert_ok(hostlog_put_event(w, (struct bytes){(uint8_t *)text, strlen(text)}, &err), &err);
+        assert_ok(hash_digest(hash_by_tpm_id(HASH_TPM_SHA256), text, strlen(text), digest, &err),
+                  &err);
+        assert_ok(hash_extend(hash_by_tpm_id(HASH_TPM_SHA256), b->pcrs[HOSTLOG_PCR], digest, &err),
+                  &err);
+}
+
+/* The host's log of its software, with its PCR. */
 static void make_host_log(struct builder *b)
 {
         static const char *const names[] = {"catena-tcb", "catena-vtpm", "qemu", "ovmf"};
-        const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
         struct writer w;
-        struct err err = {0};
 
         writer_init(&w, HOSTLOG_LOG_MAX);
         hostlog_put_header(&w);
-        for (uint8_t i = 0; i < ARRAY_SIZE(names); i++) {
-                struct hostlog_component component = {.version = "0.1.0"};
-                char text[HOSTLOG_TEXT_MAX];
-                uint8_t digest[32];
-
-                (void)snprintf(component.name, sizeof(component.name), "%s", names[i]);
-                memset(component.digest, 0xc0 + i, sizeof(component.digest));
-                assert_ok(hostlog_text(&component, text, &err), &err);
-                assert_ok(
-                    hostlog_put_event(&w, (struct bytes){(uint8_t *)text, strlen(text)}, &err),
-                    &err);
-                assert_ok(hash_digest(sha256, text, strlen(text), digest, &err), &err);
-                assert_ok(hash_extend(sha256, b->pcrs[HOSTLOG_PCR], digest, &err), &err);
-        }
+        for (uint8_t i = 0; i < ARRAY_SIZE(names); i++)
+                put_component(b, &w, names[i], (uint8_t)(0xc0 + i));
         assert_int_equal(writer_check(&w), 0);
+        b->host_log = (char *)writer_take(&w, &b->host_log_len);
+}
+
+void builder_add_component(struct builder *b, const char *name, uint8_t fill)
+{
+        struct writer w;
+
+        writer_init(&w, HOSTLOG_LOG_MAX);
+        writer_put(&w, b->host_log, b->host_log_len);
+        put_component(b, &w, name, fill);
+        assert_int_equal(writer_check(&w), 0);
+        free(b->host_log);
         b->host_log = (char *)writer_take(&w, &b->host_log_len);
 }
 
@@ -354,6 +369,10 @@ static void put_host(struct builder *b, struct evidence *evidence)
         put(evidence, "host/", "cek.pub", (struct bytes){b->cek.public, b->cek.public_len});
         put(evidence, "host/", "catena_log",
             (struct bytes){(uint8_t *)b->host_log, b->host_log_len});
+        if (b->host_tcg_log.len != 0)
+                put(evidence, "host/", "binary_bios_measurements", b->host_tcg_log);
+        if (b->host_ima_log.len != 0)
+                put(evidence, "host/", "binary_runtime_measurements", b->host_ima_log);
         put_cek(b, evidence);
 }
 

@@ -45,8 +45,9 @@ struct builder {
         uint8_t pcrs[24][32]; /* of the host */
         char *host_log;       /* host/catena_log */
         size_t host_log_len;
-        const char *about;     /* about.json */
-        struct leaf host_leaf; /* of the host alone, when n_vms is 0 */
+        struct bytes host_tcg_log, host_ima_log; /* of its firmware and kernel, not owned */
+        const char *about;                       /* about.json */
+        struct leaf host_leaf;                   /* of the host alone, when n_vms is 0 */
 };
 
 /* Makes all keys and the CA (in a directory below dir). Fails the test on any error. */
@@ -64,6 +65,9 @@ void builder_key_make(struct builder_key *key, uint32_t attributes);
 void builder_key_done(struct builder_key *key);
 
 extern const uint32_t builder_signing; /* attributes of a good AK or CEK */
+
+/* Measures one more component into the host's log, as a TCB that starts again does. */
+void builder_add_component(struct builder *b, const char *name, uint8_t fill);
 
 /* Replaces a blob by one with the byte at offset (negative: from the end) inverted. */
 void builder_flip(struct evidence *evidence, const char *path, long offset);
