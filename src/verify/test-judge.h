@@ -29,6 +29,7 @@ struct judge_boot {
         size_t lens[6];
 };
 
+/* Reads "boots/<name>" of the fixtures, and frees it; views of one of its files; its PCRs. */
 void judge_boot_read(struct judge_boot *boot, const char *name);
 void judge_boot_done(struct judge_boot *boot);
 struct bytes judge_boot_file(const struct judge_boot *boot, size_t i);
