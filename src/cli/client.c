@@ -97,9 +97,11 @@ static int take_error(const struct wire_frame *frame, struct err *err)
         struct tcb_error failure;
         char text[ERR_TEXT_MAX];
         char hint[ERR_HINT_MAX];
+        int rc;
 
-        if (wire_frame_decode(frame, &failure, sizeof(failure), err) != 0)
-                return err->code;
+        rc = wire_frame_decode(frame, &failure, sizeof(failure), err);
+        if (rc != 0)
+                return rc;
         wire_text_copy(failure.text, text, sizeof(text));
         wire_text_copy(failure.hint, hint, sizeof(hint));
         (void)err_set(err, err_from_wire(failure.code), "%s", text);
@@ -114,9 +116,10 @@ static int show_progress(struct client *client, const struct wire_frame *frame, 
 {
         struct tcb_progress progress;
         char text[201];
+        int rc = wire_frame_decode(frame, &progress, sizeof(progress), err);
 
-        if (wire_frame_decode(frame, &progress, sizeof(progress), err) != 0)
-                return err->code;
+        if (rc != 0)
+                return rc;
         cli_progress(client->cli, "%s", wire_text_copy(progress.text, text, sizeof(text)));
         return 0;
 }
