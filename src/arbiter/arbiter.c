@@ -97,6 +97,7 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
         const struct ptpm_open *open = message;
         struct tpm_key AUTO_TPM_KEY *ek = NULL;
         struct ptpm_opened opened = {0};
+        char degraded[1024];
         char tcti[257];
         int rc;
 
@@ -113,8 +114,9 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
             tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0)
                 return err->code;
         opened.kind = wire_text(kind_of(tcti));
-        opened.degraded =
-            wire_text(arbiter->embedded == NULL ? "" : embedded_degraded(arbiter->embedded));
+        (void)snprintf(degraded, sizeof(degraded), "%s",
+                       arbiter->embedded == NULL ? "" : embedded_degraded(arbiter->embedded));
+        opened.degraded = wire_text_fit(degraded, 256);
         opened.ek_pub = bytes_of(tpm_key_public(ek));
         return answer(arbiter, ptpm_opened_code, &opened, err);
 }

@@ -1,6 +1,7 @@
 /*
  * catena-arbiter: started by catena-tcb with one descriptor, 3, the link to it. Not for people.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 
@@ -17,6 +18,7 @@ int main(void)
         struct err err = {0};
         int rc;
 
+        (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-arbiter", LOG_LEVEL_INFO);
         /* The TCTI loader and ESYS write their errors to stderr; ours say more. */
         (void)setenv("TSS2_LOG", "all+NONE", 1);

@@ -1,13 +1,16 @@
 /* catena vm ...: the life of VMs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "base/fs.h"
 #include "cli/client.h"
 #include "cli/output.h"
 
 #define MEMORY_MIB_DEFAULT 512
 #define MEMORY_MIB_MAX     1048576
+#define CONSOLE_MAX        (64U << 20)
 
 struct shown {
         char name[TCB_NAME_MAX + 1];
@@ -127,6 +130,48 @@ static int run_show(struct cli *cli, struct err *err)
         return ask_one(cli, tcb_vm_show_code, &show, err);
 }
 
+/* The console's log comes as a descriptor; its bytes are the guest's and are not interpreted. */
+static int copy_out(struct cli *cli, int fd, struct err *err)
+{
+        char AUTO_FREE *text = NULL;
+        uint8_t AUTO_FREE *data = NULL;
+        size_t len;
+
+        if (fs_read_fd(fd, CONSOLE_MAX, &data, &len, err) != 0)
+                return err->code;
+        text = malloc(len + 1);
+        if (text == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        for (size_t i = 0; i < len; i++)
+                text[i] = data[i] == '\n' || data[i] == '\t' || (data[i] >= 0x20 && data[i] < 0x7f)
+                              ? (char)data[i]
+                              : (data[i] == '\r' ? ' ' : '?');
+        text[len] = '\0';
+        if (cli->format == CLI_JSON)
+                return cli_print_json(cli, json_pack("{s:s}", "console", text), err);
+        cli_print(cli, "%s", text);
+        return 0;
+}
+
+static int run_console(struct cli *cli, struct err *err)
+{
+        const struct tcb_vm_console console = {.name = wire_text(cli_arg(cli, 0))};
+        struct client AUTO_CLIENT *client = NULL;
+        struct wire_frame frame;
+        int rc;
+
+        if (client_open(cli, &client, err) != 0 ||
+            client_send(client, tcb_vm_console_code, &console, err) != 0 ||
+            client_next(client, &frame, err) != 0)
+                return err->code;
+        if (frame.message->code != tcb_vm_console_is_code)
+                rc = err_set(err, ERR_MALFORMED, "the host answers with %s", frame.message->name);
+        else
+                rc = copy_out(cli, frame.fds[0], err);
+        wire_frame_close_fds(&frame);
+        return rc;
+}
+
 /* Lists -------------------------------------------------------------------------------------- */
 
 struct list {
@@ -215,5 +260,8 @@ const struct cli_verb cli_vm_verbs[] = {
     {"vm", "destroy", "NAME", "forget a VM and its vTPM for good", NULL, NULL, run_destroy},
     {"vm", "list", "", "list the VMs of this host", NULL, NULL, run_list},
     {"vm", "show", "NAME", "show one VM", NULL, NULL, run_show},
+    {"vm", "console", "NAME", "print what the guest wrote to its serial console",
+     "Since its last start. Characters that a terminal could act on are shown as question marks.",
+     NULL, run_console},
     {0},
 };

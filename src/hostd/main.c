@@ -95,6 +95,7 @@ int main(int argc, char **argv)
 
         if (rc >= 0)
                 return rc;
+        (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catenad", LOG_LEVEL_INFO);
         rc = sd_event_new(&event);
         rc = rc < 0 ? err_set_errno(&err, -rc, "make event loop") : serve(event, state, &err);

@@ -86,7 +86,7 @@ static int make_address(const char *path, struct sockaddr_un *ret_address, struc
 
 static int connect_tcb(const struct relay *relay, int *ret_fd, struct err *err)
 {
-        int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct sockaddr_un address;
 
         if (fd < 0)

@@ -1,10 +1,17 @@
 #include "tcb/agent-link.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
+
+#include "base/log.h"
 
 #define USEC_PER_SEC 1000000U
 #define QUESTION_MAX 4096 /* bytes of an encoded question */
+#define PENDING_MAX  64   /* questions that wait for one guest */
+#define DRAIN_MAX    2048 /* reads of what a lost peer left, 8 MiB */
 
 /* A question that waits for its turn, encoded already: its fields may be gone by then. */
 struct pending {
@@ -16,6 +23,8 @@ struct pending {
 };
 
 struct agent_link {
+        sd_event *event;
+        int fd; /* our end, kept while a wire_event on it comes and goes */
         struct wire_event *we;
         sd_event_source *timeout;
         const struct agent_link_ops *ops;
@@ -24,6 +33,7 @@ struct agent_link {
         bool asked; /* the first question was sent */
         uint32_t id;
         struct pending *first;
+        size_t n_pending;
 };
 
 static void answer_all(struct agent_link *link, const struct err *err);
@@ -58,6 +68,7 @@ static void answer(struct agent_link *link, const struct wire_frame *frame, cons
         struct err failure = {0};
 
         link->first = pending->next;
+        link->n_pending--;
         link->asked = false;
         (void)sd_event_source_set_enabled(link->timeout, SD_EVENT_OFF);
         pending->question.reply(pending->question.user, frame, err);
@@ -76,10 +87,15 @@ static void answer_all(struct agent_link *link, const struct err *err)
 static int take_hello(struct agent_link *link, const struct wire_frame *frame, struct err *err)
 {
         struct agent_hello hello;
+        struct err gone = {0};
         char version[65];
 
         if (wire_frame_decode(frame, &hello, sizeof(hello), err) != 0)
                 return err->code;
+        /* Another agent than the one that was asked: the guest was reset, or it was started anew.
+         */
+        (void)err_set(&gone, ERR_UNREACHABLE, "the guest's agent was started again");
+        answer_all(link, &gone);
         link->up = true;
         link->ops->hello(link->user, wire_text_copy(hello.version, version, sizeof(version)));
         return 0;
@@ -120,15 +136,65 @@ static int on_frame(void *user, struct wire_frame *frame, struct err *err)
         return 0;
 }
 
+static void on_closed(void *user, const struct err *err);
+
+static const struct wire_event_ops link_ops = {on_frame, on_closed};
+
+/* A link on the channel that expects a hello first. */
+static int connect_link(struct agent_link *link, struct err *err)
+{
+        int fd = fcntl(link->fd, F_DUPFD_CLOEXEC, 3);
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "agent channel");
+        return wire_event_new(link->event, fd, &wire_agent_protocol, WIRE_CLIENT, &link_ops, link,
+                              &link->we, err);
+}
+
+/* What is left of the peer before: a frame cut in its middle would swallow the next hello. */
+static void drain(struct agent_link *link)
+{
+        uint8_t block[4096];
+
+        for (int i = 0; i < DRAIN_MAX; i++)
+                if (recv(link->fd, block, sizeof(block), MSG_DONTWAIT) <= 0)
+                        return;
+}
+
+static void begin_anew(struct agent_link *link, const struct err *reason)
+{
+        struct err err = {0};
+
+        answer_all(link, reason);
+        wire_event_free(TAKE(link->we));
+        drain(link);
+        if (connect_link(link, &err) != 0)
+                log_warning((&(struct log_fields){.peer = "agent", .err = &err}),
+                            "the guest's agent cannot be heard any more");
+        link->ops->closed(link->user, reason);
+}
+
+/* QEMU has gone: nothing follows. Whatever else the guest did, a new hello may follow. */
 static void on_closed(void *user, const struct err *err)
 {
         struct agent_link *link = user;
+        struct err reason = *err;
 
-        answer_all(link, err);
-        link->ops->closed(link->user, err);
+        if (reason.code != ERR_UNREACHABLE) {
+                begin_anew(link, &reason);
+                return;
+        }
+        answer_all(link, &reason);
+        link->ops->closed(link->user, &reason);
 }
 
-static const struct wire_event_ops link_ops = {on_frame, on_closed};
+void agent_link_reset(struct agent_link *link)
+{
+        struct err reason = {0};
+
+        (void)err_set(&reason, ERR_UNREACHABLE, "the guest was reset");
+        begin_anew(link, &reason);
+}
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *user)
 {
@@ -152,6 +218,8 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
 
         if (link == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
+        link->event = event;
+        link->fd = TAKE_FD(owned);
         link->ops = ops;
         link->user = user;
         rc = sd_event_add_time_relative(event, &link->timeout, CLOCK_MONOTONIC, 0, 0, on_timeout,
@@ -161,8 +229,7 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
         if (rc < 0)
                 rc = err_set_errno(err, -rc, "watch the agent");
         else
-                rc = wire_event_new(event, TAKE_FD(owned), &wire_agent_protocol, WIRE_CLIENT,
-                                    &link_ops, link, &link->we, err);
+                rc = connect_link(link, err);
         if (rc != 0) {
                 agent_link_free(link);
                 return rc;
@@ -181,6 +248,7 @@ void agent_link_free(struct agent_link *link)
         answer_all(link, &err);
         sd_event_source_disable_unref(link->timeout);
         wire_event_free(link->we);
+        fd_close(&link->fd);
         free(link);
 }
 
@@ -207,6 +275,8 @@ int agent_link_ask(struct agent_link *link, const struct agent_question *questio
                 return err_set(err, ERR_UNREACHABLE, "the guest's agent does not answer");
         if (question->reply == NULL)
                 return send_only(link, question, err);
+        if (link->n_pending == PENDING_MAX)
+                return err_set(err, ERR_LIMIT, "too many questions wait for the guest's agent");
         pending = calloc(1, sizeof(*pending));
         if (pending == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -220,10 +290,12 @@ int agent_link_ask(struct agent_link *link, const struct agent_question *questio
         for (end = &link->first; *end != NULL; end = &(*end)->next)
                 ;
         *end = pending;
+        link->n_pending++;
         if (ask_next(link, err) == 0)
                 return 0;
         /* Only the first question is ever sent, so the one that failed to go out is ours. */
         link->first = NULL;
+        link->n_pending--;
         link->asked = false;
         pending_free(pending);
         return err->code;

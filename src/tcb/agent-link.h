@@ -14,7 +14,9 @@
 struct agent_link;
 
 struct agent_link_ops {
+        /* An agent answers; again when another one does, after a reset of the guest for example. */
         void (*hello)(void *user, const char *version);
+        /* It does not any more. ERR_UNREACHABLE from QEMU's end of the channel is final. */
         void (*closed)(void *user, const struct err *err);
 };
 
@@ -26,6 +28,13 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
 void agent_link_free(struct agent_link *link);
 
 /* Whether the agent has said that it is there. */
+/*
+ * The machine was reset: questions are answered with an error, what is left in the channel is
+ * dropped, and a new agent's hello is expected. closed() is called, hello() when it comes.
+ */
+void agent_link_reset(struct agent_link *link);
+
+/* An agent has said hello and nothing came in between. NULL: no. */
 bool agent_link_is_up(const struct agent_link *link);
 
 /* frame is NULL when the agent refused, answered something else, went away or took too long. */

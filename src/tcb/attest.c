@@ -17,6 +17,9 @@
 #define FIRMWARE_LOG "/sys/kernel/security/tpm0/binary_bios_measurements"
 #define IMA_LOG      "/sys/kernel/security/ima/binary_runtime_measurements"
 
+/* At a time; also those whose client has gone count until they are done. */
+#define SESSIONS_MAX 64
+
 struct session {
         struct tcb *tcb;
         struct request *request;
@@ -36,6 +39,7 @@ static void session_free(struct session *session)
 {
         for (size_t i = 0; i < session->n_parts; i++)
                 attest_vm_done(&session->parts[i]);
+        session->tcb->attestations--;
         free(session->parts);
         writer_done(&session->host_leaf);
         merkle_tree_free(session->tree);
@@ -248,7 +252,10 @@ static void quote_tree(struct session *session)
         if (make_host_leaf(session, &err) != 0 || make_tree(session, &err) != 0 ||
             qualify_tree(tpm_name_bytes(&session->tcb->keys.cek_name), tree_size(session),
                          merkle_tree_root(session->tree), quote.qualifying, &err) != 0 ||
-            ptpm_ask(session->tcb->ptpm, ptpm_quote_code, &quote, on_quoted, session, &err) != 0)
+            ptpm_ask(session->tcb->ptpm,
+                     &(struct ptpm_question){ptpm_quote_code, &quote, ptpm_quoted_code, on_quoted,
+                                             session},
+                     &err) != 0)
                 fail(session, &err);
 }
 
@@ -276,12 +283,21 @@ static void add_part(struct session *session, struct vm *vm)
         part->user = session;
 }
 
+static size_t count_vms(const struct tcb *tcb)
+{
+        size_t n = 0;
+
+        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
+                n++;
+        return n;
+}
+
 static int choose_parts(struct session *session, const struct tcb_attest *attest, struct err *err)
 {
         char name[TCB_NAME_MAX + 1];
         struct vm *vm;
 
-        session->parts = calloc(VMS_MAX, sizeof(*session->parts));
+        session->parts = calloc(count_vms(session->tcb) + 1, sizeof(*session->parts));
         if (session->parts == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         switch (attest->scope) {
@@ -308,10 +324,14 @@ static int choose_parts(struct session *session, const struct tcb_attest *attest
 int attest_start(struct tcb *tcb, const struct tcb_attest *attest, struct request *request,
                  struct err *err)
 {
-        struct session *session = calloc(1, sizeof(*session));
+        struct session *session;
 
+        if (tcb->attestations == SESSIONS_MAX)
+                return err_set(err, ERR_LIMIT, "%d challenges are being answered", SESSIONS_MAX);
+        session = calloc(1, sizeof(*session));
         if (session == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
+        tcb->attestations++;
         session->tcb = tcb;
         session->request = request;
         writer_init(&session->host_leaf, LEAF_SIZE_MAX);

@@ -9,6 +9,7 @@
 #define WAITERS_MAX    4096
 #define GROUP_MAX      256     /* waiters that make a commit due at once */
 #define RETRY_USEC     200000U /* after a failed commit */
+#define DEADLINE_USEC  2000    /* a busy loop is never idle: then it is committed anyway */
 #define REMINDER_TRIES 50      /* failed commits between two lines of the log */
 
 struct waiter {
@@ -20,8 +21,9 @@ struct waiter {
 struct commit {
         struct store *store;
         sd_event *event;
-        sd_event_source *idle;  /* runs when no other source of the loop has anything to do */
-        sd_event_source *retry; /* runs after a failure */
+        sd_event_source *idle;     /* runs when no other source of the loop has anything to do */
+        sd_event_source *deadline; /* runs soon, whatever else there is to do */
+        sd_event_source *retry;    /* runs after a failure */
         struct waiter waiters[WAITERS_MAX];
         size_t n_waiters;
         unsigned failures;
@@ -32,6 +34,12 @@ static void log_failure(struct commit *commit, const struct err *err)
         if (commit->failures++ % REMINDER_TRIES == 0)
                 log_error((&(struct log_fields){.op = "commit", .err = err}),
                           "state cannot be stored; guests that write to their TPM wait");
+}
+
+static void arm_deadline(struct commit *commit)
+{
+        (void)sd_event_source_set_time_relative(commit->deadline, DEADLINE_USEC);
+        (void)sd_event_source_set_enabled(commit->deadline, SD_EVENT_ONESHOT);
 }
 
 /* done() may bring new changes, which belong to the next commit, and may forget others. */
@@ -45,6 +53,8 @@ static void tell(struct commit *commit)
         commit->n_waiters -= due;
         memmove(commit->waiters, commit->waiters + due,
                 commit->n_waiters * sizeof(commit->waiters[0]));
+        if (commit->n_waiters > 0)
+                arm_deadline(commit);
 }
 
 static int commit_once(struct commit *commit, struct err *err)
@@ -64,6 +74,7 @@ static int try_commit(struct commit *commit)
         struct err err = {0};
 
         (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(commit->deadline, SD_EVENT_OFF);
         if (commit_once(commit, &err) == 0) {
                 tell(commit);
                 if (store_wants_checkpoint(commit->store) &&
@@ -84,11 +95,19 @@ static int on_idle(sd_event_source *source, void *user)
         return try_commit(user);
 }
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *user)
+static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 {
         (void)source;
         (void)usec;
         return try_commit(user);
+}
+
+static int add_timer(struct commit *commit, sd_event_source **ret_source)
+{
+        int rc = sd_event_add_time_relative(commit->event, ret_source, CLOCK_MONOTONIC, 0, 1,
+                                            on_timer, commit);
+
+        return rc < 0 ? rc : sd_event_source_set_enabled(*ret_source, SD_EVENT_OFF);
 }
 
 int commit_new(sd_event *event, struct store *store, struct commit **ret_commit, struct err *err)
@@ -106,10 +125,11 @@ int commit_new(sd_event *event, struct store *store, struct commit **ret_commit,
         if (rc >= 0)
                 rc = sd_event_source_set_enabled(commit->idle, SD_EVENT_OFF);
         if (rc >= 0)
-                rc = sd_event_add_time_relative(event, &commit->retry, CLOCK_MONOTONIC, 0, 0,
-                                                on_retry, commit);
+                rc = add_timer(commit, &commit->deadline);
         if (rc >= 0)
-                rc = sd_event_source_set_enabled(commit->retry, SD_EVENT_OFF);
+                rc = sd_event_source_set_priority(commit->deadline, SD_EVENT_PRIORITY_IMPORTANT);
+        if (rc >= 0)
+                rc = add_timer(commit, &commit->retry);
         if (rc < 0) {
                 commit_free(commit);
                 return err_set_errno(err, -rc, "watch for commits");
@@ -123,6 +143,7 @@ void commit_free(struct commit *commit)
         if (commit == NULL)
                 return;
         sd_event_source_disable_unref(commit->idle);
+        sd_event_source_disable_unref(commit->deadline);
         sd_event_source_disable_unref(commit->retry);
         free(commit);
 }
@@ -148,6 +169,8 @@ int commit_then(struct commit *commit, commit_fn *done, void *user, uint64_t val
                                                              ? SD_EVENT_PRIORITY_IMPORTANT
                                                              : SD_EVENT_PRIORITY_IDLE);
         (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_ONESHOT);
+        if (commit->n_waiters == 1)
+                arm_deadline(commit);
         return 0;
 }
 

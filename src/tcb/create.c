@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define CREATIONS_MAX 64 /* engines that manufacture at a time */
+
 struct creation {
         struct tcb *tcb;
         struct instance *instance;
@@ -44,7 +46,14 @@ int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], creat
 {
         struct creation *creation;
         uint8_t chosen[16];
+        size_t busy = 0;
 
+        if (tcb->ending)
+                return err_set(err, ERR_UNREACHABLE, "the trusted core ends");
+        for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
+                busy += i->sm.state == INSTANCE_MANUFACTURING;
+        if (busy >= CREATIONS_MAX)
+                return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", busy);
         if (!store_name_is_valid(name))
                 return err_set(err, ERR_USAGE, "a name has 1 to %d of a-z 0-9 . _ -", TCB_NAME_MAX);
         if (choose_uuid(uuid, chosen, err) != 0)

@@ -3,16 +3,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "vmm/engine.h"
 
+#define ANSWER_TIMEOUT_USEC (60U * 1000000U) /* for its start, and for each command of ours */
+
 struct engine_host {
+        sd_event_source *timeout;
         struct vmm_engine engine;
         struct wire_event *core;
         const struct engine_host_ops *ops;
         void *user;
         bool ready;
         bool dead;
+        uint32_t init_count;
         uint64_t sequence; /* of the save that is not durable yet, 0 if none */
         engine_reply_fn *reply;
         void *reply_user;
@@ -28,6 +33,35 @@ static void die(struct engine_host *host, const struct err *err)
         host->ops->died(host->user, err);
 }
 
+static void start_timeout(struct engine_host *host)
+{
+        (void)sd_event_source_set_time_relative(host->timeout, ANSWER_TIMEOUT_USEC);
+        (void)sd_event_source_set_enabled(host->timeout, SD_EVENT_ONESHOT);
+}
+
+/* An engine that hangs must not hold up its VM or its manufacture for ever. */
+static int on_timeout(sd_event_source *source, uint64_t usec, void *user)
+{
+        struct engine_host *host = user;
+        struct err err = {0};
+
+        (void)source;
+        (void)usec;
+        /* While a save is not durable it waits for us, not we for it. */
+        if (host->sequence != 0) {
+                start_timeout(host);
+                return 0;
+        }
+        (void)err_set(&err, ERR_TIMEOUT, "engine: no answer in time");
+        die(host, &err);
+        return 0;
+}
+
+static void stop_timeout(struct engine_host *host)
+{
+        (void)sd_event_source_set_enabled(host->timeout, SD_EVENT_OFF);
+}
+
 static int take_ready(struct engine_host *host, const struct wire_frame *frame, struct err *err)
 {
         struct engine_ready ready;
@@ -38,6 +72,7 @@ static int take_ready(struct engine_host *host, const struct wire_frame *frame, 
         if (host->ready)
                 return err_set(err, ERR_MALFORMED, "engine: ready twice");
         host->ready = true;
+        stop_timeout(host);
         wire_text_copy(ready.sandbox, text, sizeof(text));
         (void)snprintf(host->degraded, sizeof(host->degraded), "%s%s%s", host->engine.child.words,
                        host->engine.child.words[0] != '\0' && text[0] != '\0' ? "; " : "", text);
@@ -56,6 +91,9 @@ static int take_persist(struct engine_host *host, const struct wire_frame *frame
                 return err_set(err, ERR_MALFORMED, "engine: saves before the last save is durable");
         if (persist.kind < ENGINE_BLOB_PERMANENT || persist.kind > ENGINE_BLOB_SAVESTATE)
                 return err_set(err, ERR_MALFORMED, "engine: state of kind %u", persist.kind);
+        /* Loaded again it would mean "manufacture": the identity would be gone. */
+        if (persist.kind == ENGINE_BLOB_PERMANENT && persist.blob.len == 0)
+                return err_set(err, ERR_MALFORMED, "engine: empty permanent state");
         host->sequence = persist.sequence;
         return host->ops->persist(host->user, &persist, err);
 }
@@ -70,6 +108,7 @@ static int take_response(struct engine_host *host, const struct wire_frame *fram
         if (reply == NULL)
                 return err_set(err, ERR_MALFORMED, "engine: answers what nobody asked");
         host->reply = NULL;
+        stop_timeout(host);
         reply(host->reply_user, response.response);
         return 0;
 }
@@ -80,6 +119,12 @@ static int take_event(struct engine_host *host, const struct wire_frame *frame, 
 
         if (wire_frame_decode(frame, &event, sizeof(event), err) != 0)
                 return err->code;
+        if (event.kind < ENGINE_EVENT_INIT || event.kind > ENGINE_EVENT_CLOSED)
+                return err_set(err, ERR_MALFORMED, "engine: event of kind %u", event.kind);
+        /* The witness of resets goes in one direction. */
+        if (event.init_count < host->init_count)
+                return err_set(err, ERR_MALFORMED, "engine: INIT count goes back");
+        host->init_count = event.init_count;
         host->ops->event(host->user, event.kind, event.init_count);
         return 0;
 }
@@ -121,6 +166,17 @@ static void on_closed(void *user, const struct err *err)
 
 static const struct wire_event_ops link_ops = {on_frame, on_closed};
 
+static int watch_answers(struct engine_host *host, sd_event *event, struct err *err)
+{
+        int rc = sd_event_add_time_relative(event, &host->timeout, CLOCK_MONOTONIC, 0, 0,
+                                            on_timeout, host);
+
+        if (rc < 0)
+                return err_set_errno(err, -rc, "watch an engine");
+        start_timeout(host);
+        return 0;
+}
+
 static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
                           struct err *err)
 {
@@ -155,7 +211,8 @@ int engine_host_start(const struct engine_host_request *request, struct engine_h
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         host->ops = request->ops;
         host->user = request->user;
-        if (connect_engine(host, request, err) != 0) {
+        if (watch_answers(host, request->event, err) != 0 ||
+            connect_engine(host, request, err) != 0) {
                 engine_host_free(host);
                 return err->code;
         }
@@ -168,6 +225,7 @@ void engine_host_free(struct engine_host *host)
         if (host == NULL)
                 return;
         host->dead = true;
+        sd_event_source_disable_unref(host->timeout);
         wire_event_free(host->core);
         vmm_engine_kill(&host->engine);
         free(host);
@@ -202,5 +260,6 @@ int engine_host_command(struct engine_host *host, struct bytes command, engine_r
                 return err_set(err, ERR_CONFLICT, "engine is busy or gone");
         host->reply = reply;
         host->reply_user = user;
+        start_timeout(host);
         return wire_event_send(host->core, engine_command_code, 0, 0, &message, NULL, err);
 }

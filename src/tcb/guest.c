@@ -17,6 +17,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "tcb/accel-note.h"
 #include "vmm/launch.h"
 
 #define OVMF_VARS_MAX (4U << 20)
@@ -26,16 +27,21 @@
 /* Images lie in one directory; a name cannot lead out of it. */
 static int open_image(struct tcb *tcb, const char *image, struct err *err)
 {
-        struct open_how how = {.flags = O_RDONLY | O_CLOEXEC,
+        struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
                                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-        int fd = (int)syscall(SYS_openat2, tcb->images, image, &how, sizeof(how));
+        int AUTO_FD fd = (int)syscall(SYS_openat2, tcb->images, image, &how, sizeof(how));
+        struct stat st;
 
         if (fd < 0) {
                 (void)err_set_errno(err, errno, "image %s", image);
                 (void)err_hint(err, "images lie in %s/images", tcb->config.state);
                 return -1;
         }
-        return fd;
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+                (void)err_set(err, ERR_USAGE, "image %s is not a file", image);
+                return -1;
+        }
+        return TAKE_FD(fd);
 }
 
 int vm_check_image(struct tcb *tcb, const char *image, struct err *err)
@@ -71,15 +77,22 @@ static int make_vars(struct vm *vm, struct err *err)
         return fd_write_all(fd, data, len, err) != 0 ? -1 : TAKE_FD(fd);
 }
 
-static int open_serial(struct vm *vm, struct err *err)
+/* STATE/log/NAME.serial or NAME.qemu. */
+static int open_log(struct vm *vm, const char *kind, int flags, struct err *err)
 {
         char name[TCB_NAME_MAX + 16];
         char path[PATH_MAX];
 
-        (void)snprintf(name, sizeof(name), "log/%s.serial", vm->config.name);
+        (void)snprintf(name, sizeof(name), "log/%s.%s", vm->config.name, kind);
         if (tcb_config_path(&vm->tcb->config, name, path, err) != 0)
                 return -1;
-        return open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, err);
+        return open_file(path, flags | O_NOFOLLOW | O_NONBLOCK, err);
+}
+
+int guest_open_console(struct vm *vm, int *ret_fd, struct err *err)
+{
+        *ret_fd = open_log(vm, "serial", O_RDONLY, err);
+        return *ret_fd < 0 ? err->code : 0;
 }
 
 static int open_files(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
@@ -95,7 +108,7 @@ static int open_files(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
                 return err->code;
         if (vmm_memory_create(vm->config.memory_mib, &fds[VMM_FD_MEMORY], err) != 0)
                 return err->code;
-        fds[VMM_FD_SERIAL] = open_serial(vm, err);
+        fds[VMM_FD_SERIAL] = open_log(vm, "serial", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, err);
         return fds[VMM_FD_SERIAL] < 0 ? err->code : 0;
 }
 
@@ -120,6 +133,9 @@ static void on_qmp_event(void *context, enum qmp_event event, const char *text)
         (void)text;
         if (event == QMP_EVENT_SHUTDOWN)
                 log_debug((&(struct log_fields){.vm = vm->config.name}), "guest powers off");
+        /* Before the guest runs again: what its agent left half said must not meet the next one. */
+        if (event == QMP_EVENT_RESET && vm->agent != NULL)
+                agent_link_reset(vm->agent);
 }
 
 static const struct qmp_handlers qmp_handlers = {.event = on_qmp_event};
@@ -181,9 +197,11 @@ static void on_agent_hello(void *user, const char *version)
 {
         struct vm *vm = user;
 
-        log_info((&(struct log_fields){.vm = vm->config.name}), "agent %s answers", version);
-        if (vm->sm.state == VM_BOOTING)
+        if (vm->sm.state == VM_BOOTING) {
+                log_info((&(struct log_fields){.vm = vm->config.name}), "agent %s answers",
+                         version);
                 sm_move(&vm->sm, VM_RUNNING);
+        }
         if (vm->starter != NULL)
                 request_done(TAKE(vm->starter));
 }
@@ -242,9 +260,13 @@ int guest_launch(struct vm *vm, struct err *err)
         struct vmm_launch launch = {.qemu = vm->tcb->config.qemu,
                                     .config = &vm->config,
                                     .accel = vm->accelerator,
-                                    .log = STDERR_FILENO,
                                     .uid = vm->instance->uid};
+        int AUTO_FD log = open_log(vm, "qemu", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, err);
         int rc;
+
+        if (log < 0)
+                return err->code;
+        launch.log = log;
 
         for (size_t i = 0; i < VMM_FD_COUNT; i++)
                 launch.fds[i] = -1;
@@ -289,6 +311,12 @@ static int on_restart(sd_event_source *source, void *user)
         struct err err = {0};
 
         (void)source;
+        if (vm->sm.state == VM_STOPPING) {
+                vm_kill(vm, "stopped");
+                return 0;
+        }
+        if (vm->sm.state == VM_RUNNING)
+                sm_move(&vm->sm, VM_BOOTING); /* something said hello before the firmware ran */
         guest_end(vm);
         instance_stop(vm->instance);
         if (vm_start_engine(vm, &err) != 0)
@@ -301,7 +329,7 @@ void guest_apply_accel(struct vm *vm, const struct accel_output *output)
         int rc = 0;
 
         if (output->memory != ACCEL_UNKNOWN)
-                vm->tcb->accel_memory = output->memory;
+                accel_note_put(&vm->tcb->config, vm->tcb->accel_memory = output->memory);
         if (output->reason != NULL) {
                 log_warning((&(struct log_fields){.vm = vm->config.name}), "%s", output->reason);
                 if (vm->starter != NULL)

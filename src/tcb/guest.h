@@ -22,6 +22,9 @@ void guest_feed_accel(struct vm *vm, enum accel_input input);
 /* Does what the decision says: timers, memory, another start. */
 void guest_apply_accel(struct vm *vm, const struct accel_output *output);
 
+/* What the guest wrote to its serial console since its last start, opened for reading. */
+int guest_open_console(struct vm *vm, int *ret_fd, struct err *err) MUST_CHECK;
+
 /* Ends QEMU and everything around it, if there is anything. */
 void guest_end(struct vm *vm);
 

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "tcb/manufacture.h"
 
+#define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
+
 static const struct sm_state states[] = {
     [INSTANCE_MANUFACTURING] = {"manufacturing", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_GONE)},
     [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_GONE)},
@@ -132,10 +134,18 @@ static void on_stored(void *user, uint64_t sequence)
                           "engine was not told that its state is durable");
 }
 
+/* The wire's kinds are not the store's, even where the numbers agree. */
+static const enum store_kind kinds[] = {
+    [ENGINE_BLOB_PERMANENT] = STORE_KIND_PERMANENT,
+    [ENGINE_BLOB_VOLATILE] = STORE_KIND_VOLATILE,
+    [ENGINE_BLOB_SAVESTATE] = STORE_KIND_SAVESTATE,
+};
+
+/* An empty volatile state takes the place of the one before: that is its deletion. */
 static int on_persist(void *user, const struct engine_persist *persist, struct err *err)
 {
         struct instance *instance = user;
-        struct store_put put = {.kind = (enum store_kind)persist->kind, .plain = persist->blob};
+        struct store_put put = {.kind = kinds[persist->kind], .plain = persist->blob};
 
         memcpy(put.uuid, instance->stored.block.uuid, sizeof(put.uuid));
         if (commit_begin(instance->host->commit, err) != 0 ||
@@ -208,7 +218,8 @@ static int start_engine(struct instance *instance, struct bytes permanent, int c
                                               .ops = &engine_ops,
                                               .user = instance};
 
-        instance->uid = (uint32_t)host->config->uid_base + ++host->next_uid;
+        host->next_uid = (host->next_uid + 1) % UIDS;
+        instance->uid = (uint32_t)host->config->uid_base + 1 + host->next_uid;
         request.uid = instance->uid;
         instance->init_count = 0;
         return engine_host_start(&request, &instance->engine, err);
@@ -232,6 +243,19 @@ static int store_new(struct instance *instance, const char *name, const uint8_t 
         return commit_then(host->commit, NULL, NULL, 0, err);
 }
 
+/* The name is free again, and the next start finds nothing half made. */
+static void forget_stored(struct instance *instance)
+{
+        struct instance_host *host = instance->host;
+        struct err err = {0};
+
+        if (commit_begin(host->commit, &err) != 0 ||
+            store_delete_instance(host->store, instance->stored.block.uuid, &err) != 0 ||
+            commit_then(host->commit, NULL, NULL, 0, &err) != 0)
+                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
+                          "a vTPM that was not manufactured is not forgotten");
+}
+
 int instance_create(struct instance_host *host, const char *name, const uint8_t uuid[16],
                     const struct instance_user *ops, void *user, struct instance **ret_instance,
                     struct err *err)
@@ -244,16 +268,17 @@ int instance_create(struct instance_host *host, const char *name, const uint8_t 
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         instance->ops = ops;
         instance->user = user;
-        rc = store_new(instance, name, uuid, err);
-        if (rc == 0)
-                rc = fd_socketpair(SOCK_STREAM, control, err);
-        if (rc != 0) {
-                instance_free(instance);
-                return rc;
+        rc = fd_socketpair(SOCK_STREAM, control, err);
+        if (rc == 0) {
+                instance->manufacture_control = control[0];
+                rc = store_new(instance, name, uuid, err);
+                if (rc == 0) {
+                        rc = start_engine(instance, (struct bytes){NULL, 0}, control[1], err);
+                        if (rc != 0)
+                                forget_stored(instance);
+                }
+                fd_close(&control[1]);
         }
-        instance->manufacture_control = control[0];
-        rc = start_engine(instance, (struct bytes){NULL, 0}, control[1], err);
-        fd_close(&control[1]);
         if (rc != 0) {
                 instance_free(instance);
                 return rc;
@@ -299,15 +324,8 @@ int instance_adopt_ek(struct instance *instance, struct bytes ek_pub, const stru
 
 void instance_abandon(struct instance *instance, const struct err *err)
 {
-        struct instance_host *host = instance->host;
-        struct err failure = {0};
-
         end_engine(instance);
-        if (commit_begin(host->commit, &failure) != 0 ||
-            store_delete_instance(host->store, instance->stored.block.uuid, &failure) != 0 ||
-            commit_then(host->commit, NULL, NULL, 0, &failure) != 0)
-                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &failure}),
-                          "a vTPM that was not manufactured is not forgotten");
+        forget_stored(instance);
         instance->ops->started(instance->user, err);
 }
 
@@ -323,6 +341,11 @@ int instance_start(struct instance *instance, int control, const struct instance
         if (store_get_blob(instance->host->store, instance->stored.block.uuid, STORE_KIND_PERMANENT,
                            &permanent, err) != 0)
                 return err_wrap(err, "load the state of vTPM %s", instance->stored.name);
+        if (permanent.len == 0) {
+                store_blob_free(&permanent);
+                return err_set(err, ERR_DAMAGED, "the state of vTPM %s is empty",
+                               instance->stored.name);
+        }
         instance->ops = ops;
         instance->user = user;
         rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, control, err);

@@ -2,6 +2,7 @@
  * catena-tcb: the trusted core of a host. See catena-tcb(8).
  */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ int main(int argc, char **argv)
 
         if (rc >= 0)
                 return rc;
+        (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-tcb", arguments.level);
         (void)prctl(PR_SET_DUMPABLE, 0);
         rc = load_config(&arguments, &config, &err);

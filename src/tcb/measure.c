@@ -1,5 +1,6 @@
 #include "tcb/measure.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err
         uint8_t AUTO_FREE *block = malloc(1U << 16);
 
         if (fd < 0)
-                return err_set(err, ERR_NOT_FOUND, "measure %s: no such file", path);
+                return err_set_errno(err, errno, "measure %s", path);
         if (block == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         if (hash_new(hash_by_tpm_id(HASH_TPM_SHA256), &hash, err) != 0)
@@ -36,7 +37,7 @@ static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err
                 ssize_t n = read(fd, block, 1U << 16);
 
                 if (n < 0)
-                        return err_set(err, ERR_IO, "measure %s: cannot read", path);
+                        return err_set_errno(err, errno, "measure %s", path);
                 if (n == 0)
                         return hash_final(hash, ret_digest, err);
                 if (hash_update(hash, block, (size_t)n, err) != 0)
@@ -110,6 +111,29 @@ static int load_events(const struct tcb_config *config, struct ptpm *ptpm, struc
                             err);
 }
 
+/*
+ * Whether the last event of this component says the same: a TCB that starts again on a TPM that
+ * was not reset adds what changed, and its log does not grow with every start.
+ */
+static bool is_latest(const struct events *events, const char *name, const char *text)
+{
+        struct bytes latest = {NULL, 0};
+        size_t start = 0;
+
+        for (size_t i = 0; i < events->text.len; i++) {
+                struct bytes line = {events->text.data + start, i - start};
+                struct hostlog_component component;
+                struct err err = {0};
+
+                if (events->text.data[i] != '\n')
+                        continue;
+                if (hostlog_parse(line, &component, &err) == 0 && strcmp(component.name, name) == 0)
+                        latest = line;
+                start = i + 1;
+        }
+        return latest.len == strlen(text) && memcmp(latest.data, text, latest.len) == 0;
+}
+
 /* Stores first, extends then: a crash in between leaves a line too many, which adopt drops. */
 static int add_event(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
                      const struct hostlog_component *component, struct err *err)
@@ -123,6 +147,8 @@ static int add_event(const struct tcb_config *config, struct ptpm *ptpm, struct 
         if (hostlog_text(component, text, err) != 0 ||
             tcb_config_path(config, EVENTS_FILE, path, err) != 0)
                 return err->code;
+        if (is_latest(events, component->name, text))
+                return 0;
         writer_put_text(&events->text, text);
         writer_put_u8(&events->text, '\n');
         if (writer_check(&events->text) != 0)
@@ -144,7 +170,8 @@ static int measure_components(const struct tcb_config *config, struct ptpm *ptpm
                 const char *version;
                 uint8_t *digest;
         } rows[] = {
-            {"catena-tcb", "catena-tcb", NULL, CATENA_VERSION, m->tcb},
+            /* What runs, not what lies at its path by now. */
+            {"catena-tcb", NULL, "/proc/self/exe", CATENA_VERSION, m->tcb},
             {"catena-arbiter", "catena-arbiter", NULL, CATENA_VERSION, arbiter},
             {"catena-vtpm", "catena-vtpm", NULL, CATENA_VERSION, m->engine},
             {"qemu", NULL, config->qemu, "-", m->qemu},

@@ -13,14 +13,16 @@
 #define LINK_FD      3
 #define QUESTION_MAX (16U << 10) /* bytes of an encoded question */
 
+/* What may wait for a TPM that takes 700 ms a quote; whoever comes later is told so. */
+#define PENDING_MAX 128
+
 /* A question that waits for its turn, encoded already: its fields may be gone by then. */
-struct question {
-        struct question *next;
+struct pending {
+        struct pending *next;
         const struct wire_message *message;
         uint8_t *payload;
         size_t len;
-        ptpm_reply_fn *reply;
-        void *user;
+        struct ptpm_question asked;
 };
 
 struct ptpm {
@@ -29,8 +31,10 @@ struct ptpm {
         sd_event_source *source;
         void (*lost)(void *user, const struct err *err);
         void *lost_user;
-        struct question *first; /* the one that the arbiter works at, if asked */
+        struct pending *first; /* the one that the arbiter works at, if asked */
+        size_t n_pending;
         bool asked;
+        bool dead; /* nothing is asked any more */
         uint32_t id;
         char kind[33];
         char degraded[600];
@@ -101,12 +105,33 @@ int ptpm_new(const struct tcb_config *config, struct ptpm **ret_ptpm, struct err
         return 0;
 }
 
-static void question_free(struct question *question)
+static void pending_free(struct pending *pending)
 {
-        if (question->payload != NULL)
-                explicit_bzero(question->payload, question->len);
-        free(question->payload);
-        free(question);
+        if (pending->payload != NULL)
+                explicit_bzero(pending->payload, pending->len);
+        free(pending->payload);
+        free(pending);
+}
+
+static struct pending *take_first(struct ptpm *ptpm)
+{
+        struct pending *pending = ptpm->first;
+
+        ptpm->first = pending->next;
+        ptpm->n_pending--;
+        ptpm->asked = false;
+        return pending;
+}
+
+static void answer_all(struct ptpm *ptpm, const struct err *err)
+{
+        ptpm->dead = true;
+        while (ptpm->first != NULL) {
+                struct pending *pending = take_first(ptpm);
+
+                pending->asked.reply(pending->asked.user, NULL, err);
+                pending_free(pending);
+        }
 }
 
 void ptpm_free(struct ptpm *ptpm)
@@ -116,13 +141,9 @@ void ptpm_free(struct ptpm *ptpm)
 
         if (ptpm == NULL)
                 return;
-        while (ptpm->first != NULL) {
-                struct question *next = ptpm->first->next;
-
-                question_free(ptpm->first);
-                ptpm->first = next;
-        }
         sd_event_source_disable_unref(ptpm->source);
+        (void)err_set(&err, ERR_UNREACHABLE, "the trusted core ends");
+        answer_all(ptpm, &err);
         /* The closed link tells it to shut the TPM down in order; it gets some time for that. */
         wire_link_free(ptpm->link);
         if (ptpm->child.pid > 0 && spawn_wait(&ptpm->child, 5000, &status, &err) != 0)
@@ -153,7 +174,8 @@ static int error_of(const struct wire_frame *frame, struct err *err)
         if (wire_frame_decode(frame, &failure, sizeof(failure), err) != 0)
                 return err->code;
         wire_text_copy(failure.text, text, sizeof(text));
-        return err_set(err, err_from_wire(failure.code), "%s", text);
+        (void)err_set(err, err_from_wire(failure.code), "%s", text);
+        return err->code == 0 ? err_set(err, ERR_FAILED, "%s", text) : err->code;
 }
 
 int ptpm_call(struct ptpm *ptpm, uint16_t code, const void *message,
@@ -176,22 +198,17 @@ int ptpm_call(struct ptpm *ptpm, uint16_t code, const void *message,
 static void lose(struct ptpm *ptpm, const struct err *err)
 {
         (void)sd_event_source_set_enabled(ptpm->source, SD_EVENT_OFF);
-        while (ptpm->first != NULL) {
-                struct question *question = ptpm->first;
-
-                ptpm->first = question->next;
-                question->reply(question->user, NULL, err);
-                question_free(question);
-        }
+        answer_all(ptpm, err);
         ptpm->lost(ptpm->lost_user, err);
 }
 
 static int ask_next(struct ptpm *ptpm, struct err *err)
 {
-        struct wire_frame frame = {.id = ++ptpm->id};
+        struct wire_frame frame = {.flags = 0};
 
         if (ptpm->first == NULL || ptpm->asked)
                 return 0;
+        frame.id = ++ptpm->id;
         frame.message = ptpm->first->message;
         frame.payload = (struct bytes){ptpm->first->payload, ptpm->first->len};
         ptpm->asked = true;
@@ -201,20 +218,23 @@ static int ask_next(struct ptpm *ptpm, struct err *err)
 /* The frame answers the first question; then the next one is asked. */
 static int take_answer(struct ptpm *ptpm, const struct wire_frame *frame, struct err *err)
 {
-        struct question *question = ptpm->first;
+        struct pending *pending;
         struct err failure = {0};
 
-        if (question == NULL || !ptpm->asked || frame->id != ptpm->id)
+        if (ptpm->first == NULL || !ptpm->asked || frame->id != ptpm->id)
                 return err_set(err, ERR_MALFORMED, "arbiter: answers what nobody asked");
-        ptpm->first = question->next;
-        ptpm->asked = false;
+        pending = take_first(ptpm);
         if (frame->message->code == ptpm_error_code) {
                 (void)error_of(frame, &failure);
-                question->reply(question->user, NULL, &failure);
+                pending->asked.reply(pending->asked.user, NULL, &failure);
+        } else if (frame->message->code != pending->asked.expected) {
+                (void)err_set(&failure, ERR_MALFORMED, "arbiter: answers with %s",
+                              frame->message->name);
+                pending->asked.reply(pending->asked.user, NULL, &failure);
         } else {
-                question->reply(question->user, frame, NULL);
+                pending->asked.reply(pending->asked.user, frame, NULL);
         }
-        question_free(question);
+        pending_free(pending);
         return ask_next(ptpm, err);
 }
 
@@ -252,33 +272,34 @@ int ptpm_attach(struct ptpm *ptpm, sd_event *event, void (*lost)(void *user, con
         return rc < 0 ? err_set_errno(err, -rc, "watch the arbiter") : 0;
 }
 
-int ptpm_ask(struct ptpm *ptpm, uint16_t code, const void *message, ptpm_reply_fn *reply,
-             void *user, struct err *err)
+int ptpm_ask(struct ptpm *ptpm, const struct ptpm_question *question, struct err *err)
 {
-        struct question *question;
-        struct question **end = &ptpm->first;
+        struct pending **end = &ptpm->first;
+        struct pending *pending;
         struct writer AUTO_WRITER w = {0};
 
+        if (ptpm->dead)
+                return err_set(err, ERR_UNREACHABLE, "the host's TPM is gone");
+        if (ptpm->n_pending == PENDING_MAX)
+                return err_set(err, ERR_LIMIT, "too many requests wait for the host's TPM");
         writer_init(&w, QUESTION_MAX);
-        question = calloc(1, sizeof(*question));
-        if (question == NULL)
+        pending = calloc(1, sizeof(*pending));
+        if (pending == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
-        question->message = wire_message_find(&wire_ptpm_protocol, code);
-        question->reply = reply;
-        question->user = user;
-        if (wire_encode(question->message, message, &w, err) != 0) {
-                free(question);
+        pending->message = wire_message_find(&wire_ptpm_protocol, question->code);
+        pending->asked = *question;
+        if (wire_encode(pending->message, question->message, &w, err) != 0) {
+                free(pending);
                 return err->code;
         }
-        question->payload = writer_take(&w, &question->len);
+        pending->payload = writer_take(&w, &pending->len);
         while (*end != NULL)
                 end = &(*end)->next;
-        *end = question;
+        *end = pending;
+        ptpm->n_pending++;
         if (ask_next(ptpm, err) == 0)
                 return 0;
         /* Only the first question is ever sent, so the one that failed to go out is ours. */
-        ptpm->first = NULL;
-        ptpm->asked = false;
-        question_free(question);
+        pending_free(take_first(ptpm));
         return err->code;
 }

@@ -36,15 +36,23 @@ struct ptpm_answer {
 int ptpm_call(struct ptpm *ptpm, uint16_t code, const void *message,
               const struct ptpm_answer *ret_answer, struct err *err) MUST_CHECK;
 
-/* Called with the answer's frame, or with NULL and why there is none. */
-typedef void ptpm_reply_fn(void *user, const struct wire_frame *frame, const struct err *err);
-
 /* From now on questions are asked through the loop. lost() is called when the arbiter dies. */
 int ptpm_attach(struct ptpm *ptpm, sd_event *event, void (*lost)(void *user, const struct err *err),
                 void *user, struct err *err) MUST_CHECK;
 
-/* Queues a question; reply is called exactly once unless this fails or the ptpm is freed. */
-int ptpm_ask(struct ptpm *ptpm, uint16_t code, const void *message, ptpm_reply_fn *reply,
-             void *user, struct err *err) MUST_CHECK;
+/* Called with the answer's frame, which has the code expected, or with NULL and why there is none.
+ */
+typedef void ptpm_reply_fn(void *user, const struct wire_frame *frame, const struct err *err);
+
+struct ptpm_question {
+        uint16_t code;
+        const void *message;
+        uint16_t expected;
+        ptpm_reply_fn *reply;
+        void *user;
+};
+
+/* Queues a question; reply is called exactly once unless this fails. ERR_LIMIT: too many wait. */
+int ptpm_ask(struct ptpm *ptpm, const struct ptpm_question *question, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+#define REQUESTS_MAX 32 /* of one client, without an answer yet */
+
 struct request {
         struct request *next;
         struct client *client; /* NULL: it has gone */
@@ -13,9 +15,15 @@ struct request {
 
 int request_new(struct client *client, uint32_t id, struct request **ret_request, struct err *err)
 {
-        struct request *request = calloc(1, sizeof(*request));
         struct request **list = client_requests(client);
+        struct request *request;
+        size_t n = 0;
 
+        for (request = *list; request != NULL; request = request->next)
+                n++;
+        if (n >= REQUESTS_MAX)
+                return err_set(err, ERR_LIMIT, "more than %d requests at once", REQUESTS_MAX);
+        request = calloc(1, sizeof(*request));
         if (request == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         request->client = client;
@@ -24,6 +32,17 @@ int request_new(struct client *client, uint32_t id, struct request **ret_request
         *list = request;
         *ret_request = request;
         return 0;
+}
+
+/* A client that missed an answer would wait for it or believe that there was none: it is cut. */
+static void give_up(struct request *request, const struct err *err)
+{
+        struct client *client = request->client;
+
+        log_warning((&(struct log_fields){.peer = "administrator", .op = "answer", .err = err}),
+                    "an answer was not sent; its connection is closed");
+        wire_event_abort(client_link(client));
+        request_detach_all(client_requests(client));
 }
 
 static void send_answer(struct request *request, uint16_t code, uint16_t flags, const void *message,
@@ -35,8 +54,7 @@ static void send_answer(struct request *request, uint16_t code, uint16_t flags, 
                 return;
         if (wire_event_send(client_link(request->client), code, request->id, flags, message, fds,
                             &err) != 0)
-                log_warning((&(struct log_fields){.op = "answer", .err = &err}),
-                            "an answer was not sent");
+                give_up(request, &err);
 }
 
 static void release(struct request *request)

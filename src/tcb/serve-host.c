@@ -101,7 +101,10 @@ static int serve_activate(struct tcb *tcb, const void *message, struct request *
         const struct ptpm_activate question = {.credential_blob = activate->credential_blob,
                                                .encrypted_secret = activate->encrypted_secret};
 
-        return ptpm_ask(tcb->ptpm, ptpm_activate_code, &question, on_activated, request, err);
+        return ptpm_ask(tcb->ptpm,
+                        &(struct ptpm_question){ptpm_activate_code, &question, ptpm_activated_code,
+                                                on_activated, request},
+                        err);
 }
 
 static void on_finished(void *user, uint64_t value)

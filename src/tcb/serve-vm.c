@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tcb/create.h"
+#include "tcb/guest.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 
@@ -56,6 +57,7 @@ static void on_stored(void *user, uint64_t value)
         struct creation *creation = user;
 
         (void)value;
+        creation->made->stored = true;
         send_vm(creation->request, creation->made, true);
         free(creation);
 }
@@ -177,12 +179,27 @@ static int serve_show(struct tcb *tcb, const void *message, struct request *requ
         return 0;
 }
 
+static int serve_console(struct tcb *tcb, const void *message, struct request *request,
+                         struct err *err)
+{
+        const struct tcb_vm_console *console = message;
+        const struct tcb_vm_console_is answer = {0};
+        int AUTO_FD fd = -1;
+        struct vm *vm;
+
+        if (find(tcb, console->name, &vm, err) != 0)
+                return err->code;
+        if (guest_open_console(vm, &fd, err) == ERR_NOT_FOUND)
+                return err_set(err, ERR_NOT_FOUND, "%s was never started", vm->config.name);
+        if (fd < 0)
+                return err->code;
+        request_answer(request, tcb_vm_console_is_code, &answer, &fd);
+        return 0;
+}
+
 const struct server_row server_rows_vm[] = {
-    {tcb_vm_create_code, serve_create},
-    {tcb_vm_start_code, serve_start},
-    {tcb_vm_stop_code, serve_stop},
-    {tcb_vm_destroy_code, serve_destroy},
-    {tcb_vm_list_code, serve_list},
-    {tcb_vm_show_code, serve_show},
-    {0, NULL},
+    {tcb_vm_create_code, serve_create},   {tcb_vm_start_code, serve_start},
+    {tcb_vm_stop_code, serve_stop},       {tcb_vm_destroy_code, serve_destroy},
+    {tcb_vm_list_code, serve_list},       {tcb_vm_show_code, serve_show},
+    {tcb_vm_console_code, serve_console}, {0, NULL},
 };

@@ -6,14 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "tcb/accel-note.h"
+#include "tcb/manufacture.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
+
+#define END_USEC (8U * 1000000U) /* for guests to power off when the TCB ends */
 
 static int make_dirs(struct tcb *tcb, struct err *err)
 {
@@ -65,7 +71,52 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->measurements = &tcb->measurements;
         if (instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
+        tcb->accel_memory = accel_note_get(&tcb->config);
         return vms_load(tcb, err);
+}
+
+static bool any_vm_on(const struct tcb *tcb)
+{
+        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
+                if (vm->sm.state != VM_OFF)
+                        return true;
+        return false;
+}
+
+void tcb_note_off(struct tcb *tcb)
+{
+        if (tcb->ending && !any_vm_on(tcb))
+                (void)sd_event_exit(tcb->event, 0);
+}
+
+static int on_end_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+        struct tcb *tcb = user;
+
+        (void)source;
+        (void)usec;
+        log_warning(NULL, "guests did not power off in time");
+        return sd_event_exit(tcb->event, 0);
+}
+
+/* The first signal asks the guests to power off, within limits; the second does not ask. */
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *user)
+{
+        struct tcb *tcb = user;
+
+        (void)source;
+        (void)si;
+        if (tcb->ending)
+                return sd_event_exit(tcb->event, 0);
+        tcb->ending = true;
+        (void)sd_notify(0, "STOPPING=1");
+        for (struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
+                vm_end(vm);
+        if (!any_vm_on(tcb) ||
+            sd_event_add_time_relative(tcb->event, &tcb->end_timer, CLOCK_MONOTONIC, END_USEC, 0,
+                                       on_end_timer, tcb) < 0)
+                return sd_event_exit(tcb->event, 0);
+        return 0;
 }
 
 /* SIGTERM and SIGINT end the loop in order; both must be blocked for the event source. */
@@ -79,9 +130,9 @@ static int watch_signals(struct tcb *tcb, struct err *err)
         (void)sigaddset(&mask, SIGINT);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return err_set_errno(err, errno, "block signals");
-        rc = sd_event_add_signal(tcb->event, NULL, SIGTERM, NULL, NULL);
+        rc = sd_event_add_signal(tcb->event, NULL, SIGTERM, on_signal, tcb);
         if (rc >= 0)
-                rc = sd_event_add_signal(tcb->event, NULL, SIGINT, NULL, NULL);
+                rc = sd_event_add_signal(tcb->event, NULL, SIGINT, on_signal, tcb);
         return rc < 0 ? err_set_errno(err, -rc, "watch signals") : 0;
 }
 
@@ -115,16 +166,32 @@ int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *
         return 0;
 }
 
+/* What was to be manufactured is forgotten, and whoever waits for it is told. */
+static void end_instances(struct tcb *tcb)
+{
+        struct instance *next;
+        struct err err = {0};
+
+        (void)err_set(&err, ERR_UNREACHABLE, "the trusted core ends");
+        for (struct instance *i = tcb->instances; i != NULL; i = next) {
+                next = i->next;
+                if (i->sm.state == INSTANCE_MANUFACTURING)
+                        instance_abandon(i, &err); /* frees it */
+                else
+                        instance_stop(i);
+        }
+}
+
 void tcb_close(struct tcb *tcb)
 {
         struct err err = {0};
 
         if (tcb == NULL)
                 return;
+        sd_event_source_disable_unref(tcb->end_timer);
         while (tcb->vms != NULL)
                 vm_free(tcb->vms);
-        for (struct instance *i = tcb->instances; i != NULL; i = i->next)
-                instance_stop(i);
+        end_instances(tcb);
         /* Whoever was promised an answer after a commit still gets it. */
         if (tcb->commit != NULL && commit_flush(tcb->commit, &err) != 0)
                 log_error((&(struct log_fields){.op = "commit", .err = &err}),
@@ -154,7 +221,6 @@ int tcb_run(struct tcb *tcb, struct err *err)
                  ptpm_kind(tcb->ptpm));
         (void)sd_notify(0, "READY=1");
         rc = sd_event_loop(tcb->event);
-        (void)sd_notify(0, "STOPPING=1");
         if (rc < 0)
                 return err_set_errno(err, -rc, "event loop");
         return rc == 0 ? 0 : err_set(err, ERR_FAILED, "ended by a failure");
@@ -183,7 +249,7 @@ int tcb_find_instance(struct tcb *tcb, const char *name, struct instance **ret_i
 int tcb_find_vm(struct tcb *tcb, const char *name, struct vm **ret_vm, struct err *err)
 {
         for (struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
-                if (is_called(&vm->instance->stored, name)) {
+                if (vm->stored && is_called(&vm->instance->stored, name)) {
                         *ret_vm = vm;
                         return 0;
                 }

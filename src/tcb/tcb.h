@@ -24,6 +24,9 @@ struct tcb {
         struct vm *vms;
         struct server *server;
         enum accel_memory accel_memory;
+        size_t attestations; /* challenges being answered */
+        bool ending;         /* nothing is started any more; guests are on their way down */
+        sd_event_source *end_timer;
         int images; /* the directory that VMs' images are in */
 };
 
@@ -35,6 +38,9 @@ void tcb_close(struct tcb *tcb);
 
 /* Serves until SIGTERM or SIGINT (0), or until it cannot go on. */
 int tcb_run(struct tcb *tcb, struct err *err) MUST_CHECK;
+
+/* A VM went off: the last one lets an end that waits for it come. */
+void tcb_note_off(struct tcb *tcb);
 
 /* The instance or VM with this name or UUID text; ERR_NOT_FOUND otherwise. */
 int tcb_find_instance(struct tcb *tcb, const char *name, struct instance **ret_instance,

@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "tcb/guest.h"
 
 #define RECORD_FORMAT 1
+
+#define START_SEC 300 /* a cold guest under TCG on a busy host takes a minute */
+#define STOP_SEC  60
 
 static const struct sm_state states[] = {
     [VM_OFF] = {"off", SM_TO(VM_STARTING)},
@@ -89,6 +93,7 @@ int vms_load(struct tcb *tcb, struct err *err)
                 if (vm == NULL)
                         return err_set(err, ERR_NO_MEMORY, "out of memory");
                 add(tcb, vm);
+                vm->stored = true;
                 if (decode_record((struct bytes){data, len}, vm, err) != 0)
                         return err_wrap(err, "%s", i->stored.name);
         }
@@ -147,17 +152,51 @@ static void answer_waiters(struct vm *vm)
                 request_done(TAKE(vm->stopper));
 }
 
+/* Nobody waits for ever: the VM goes on as it is, and the client is told. */
+static int on_patience(sd_event_source *source, uint64_t usec, void *user)
+{
+        struct vm *vm = user;
+        struct err err = {0};
+
+        (void)source;
+        (void)usec;
+        if (vm->starter != NULL) {
+                (void)err_set(&err, ERR_TIMEOUT, "%s runs, but its agent does not answer",
+                              vm->config.name);
+                (void)err_hint(&err, "catena vm console %s shows what it does", vm->config.name);
+                request_fail(TAKE(vm->starter), &err);
+        }
+        if (vm->stopper != NULL) {
+                (void)err_set(&err, ERR_TIMEOUT, "%s does not power off", vm->config.name);
+                (void)err_hint(&err, "catena vm stop --force %s", vm->config.name);
+                request_fail(TAKE(vm->stopper), &err);
+        }
+        return 0;
+}
+
+static int wait_for(struct vm *vm, unsigned seconds, struct err *err)
+{
+        int rc;
+
+        vm->patience = sd_event_source_disable_unref(vm->patience);
+        rc = sd_event_add_time_relative(vm->tcb->event, &vm->patience, CLOCK_MONOTONIC,
+                                        seconds * UINT64_C(1000000), 0, on_patience, vm);
+        return rc < 0 ? err_set_errno(err, -rc, "watch the clock") : 0;
+}
+
 void vm_kill(struct vm *vm, const char *reason)
 {
         if (vm->sm.state == VM_OFF)
                 return;
         (void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
+        vm->patience = sd_event_source_disable_unref(vm->patience);
         guest_end(vm);
         instance_stop(vm->instance);
         sm_move(&vm->sm, VM_OFF);
         log_info((&(struct log_fields){.vm = vm->config.name}), "off: %s",
                  reason[0] == '\0' ? "-" : reason);
         answer_waiters(vm);
+        tcb_note_off(vm->tcb);
 }
 
 /* Starting ----------------------------------------------------------------------------------- */
@@ -192,8 +231,9 @@ static void on_engine_event(void *user, enum engine_event_kind kind, uint32_t in
 
         (void)init_count;
         if (kind == ENGINE_EVENT_STARTUP) {
-                if (vm->starter != NULL)
+                if (vm->starter != NULL && !vm->measured)
                         request_progress(vm->starter, "firmware measures into the vTPM");
+                vm->measured = true;
                 guest_feed_accel(vm, ACCEL_IN_STARTUP);
         }
 }
@@ -225,17 +265,21 @@ int vm_start(struct vm *vm, struct request *request, struct err *err)
 
         if (!sm_can_move(&vm->sm, VM_STARTING))
                 return err_set(err, ERR_CONFLICT, "%s is %s", vm->config.name, vm_state_name(vm));
+        if (vm->tcb->ending)
+                return err_set(err, ERR_UNREACHABLE, "the trusted core ends");
         if (vm_check_image(vm->tcb, vm->image, err) != 0)
                 return err->code;
         output = guest_choose_accel(vm);
         if (output.action != ACCEL_DO_LAUNCH)
                 return err_set(err, ERR_UNSUPPORTED, "%s", output.reason);
-        if (vm_start_engine(vm, err) != 0) {
+        if (wait_for(vm, START_SEC, err) != 0 || vm_start_engine(vm, err) != 0) {
+                vm->patience = sd_event_source_disable_unref(vm->patience);
                 guest_end(vm);
                 return err->code;
         }
         sm_move(&vm->sm, VM_STARTING);
         vm->reason[0] = '\0';
+        vm->measured = false;
         vm->starter = request;
         request_progress(request, "loading the vTPM");
         return 0;
@@ -259,6 +303,8 @@ int vm_stop(struct vm *vm, bool force, struct request *request, struct err *err)
         if (vm->stopper != NULL && !force)
                 return err_set(err, ERR_CONFLICT, "%s is stopping already", vm->config.name);
         if (!force && ask_guest_to_stop(vm)) {
+                if (wait_for(vm, STOP_SEC, err) != 0)
+                        return err->code;
                 sm_move(&vm->sm, VM_STOPPING);
                 vm->stopper = request;
                 return 0;
@@ -266,4 +312,14 @@ int vm_stop(struct vm *vm, bool force, struct request *request, struct err *err)
         vm_kill(vm, force ? "stopped by force" : "stopped before its agent answered");
         request_done(request);
         return 0;
+}
+
+void vm_end(struct vm *vm)
+{
+        if (vm->sm.state == VM_OFF || vm->sm.state == VM_STOPPING)
+                return;
+        if (ask_guest_to_stop(vm))
+                sm_move(&vm->sm, VM_STOPPING);
+        else
+                vm_kill(vm, "the trusted core ended");
 }

@@ -27,6 +27,7 @@ struct vm {
         struct vmm_config config;
         char image[TCB_NAME_MAX + 1];
         struct instance *instance;
+        bool stored;      /* durable; until then nobody finds it by name */
         char reason[300]; /* why it went off last, or "" */
 
         /* While it runs. */
@@ -38,9 +39,11 @@ struct vm {
         struct agent_link *agent;
         sd_event_source *qemu_source;
         sd_event_source *qmp_source;
-        sd_event_source *timer;   /* the accelerator's probe */
-        sd_event_source *restart; /* QEMU is to be started again once the callbacks are left */
-        struct request *starter;  /* who waits for the guest, NULL if nobody */
+        sd_event_source *timer;    /* the accelerator's probe */
+        sd_event_source *restart;  /* QEMU is to be started again once the callbacks are left */
+        sd_event_source *patience; /* of starter or stopper */
+        bool measured;             /* the starter was told that the firmware measures */
+        struct request *starter;   /* who waits for the guest, NULL if nobody */
         struct request *stopper;
 };
 
@@ -65,6 +68,9 @@ int vm_check_image(struct tcb *tcb, const char *image, struct err *err) MUST_CHE
 /* Both answer the request when it is done or has failed; on an error here they do not. */
 int vm_start(struct vm *vm, struct request *request, struct err *err) MUST_CHECK;
 int vm_stop(struct vm *vm, bool force, struct request *request, struct err *err) MUST_CHECK;
+
+/* Asks the guest to power off, or ends the VM at once when nobody in it would hear. */
+void vm_end(struct vm *vm);
 
 /* Ends QEMU and engine at once, with this reason. */
 void vm_kill(struct vm *vm, const char *reason);

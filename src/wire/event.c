@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #define FRAMES_PER_TURN 16 /* then the other sources of the loop have their turn */
 
@@ -142,4 +143,9 @@ int wire_event_forward(struct wire_event *we, const struct wire_frame *frame, st
         int rc = wire_link_forward(we->link, frame, err);
 
         return rc != 0 ? rc : watch(we, err);
+}
+
+void wire_event_abort(struct wire_event *we)
+{
+        (void)shutdown(wire_link_fd(we->link), SHUT_RDWR);
 }

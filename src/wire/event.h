@@ -31,6 +31,9 @@ int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol
                    enum wire_role self, const struct wire_event_ops *ops, void *user,
                    struct wire_event **ret, struct err *err) MUST_CHECK;
 
+/* The peer is of no use any more: closed() follows from the loop, not from here. */
+void wire_event_abort(struct wire_event *we);
+
 /* wire_link_send(); what does not go out at once is sent as the descriptor takes it. */
 int wire_event_send(struct wire_event *we, uint16_t code, uint32_t id, uint16_t flags,
                     const void *message, const int *fds, struct err *err) MUST_CHECK;

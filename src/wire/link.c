@@ -91,16 +91,23 @@ static void drop_in_fds(struct wire_link *link)
         link->n_in_fds = 0;
 }
 
-void wire_link_free(struct wire_link *link)
+static void drop_output(struct wire_link *link)
 {
-        if (link == NULL)
-                return;
         while (link->first != NULL) {
                 struct pending *next = link->first->next;
 
                 pending_free(link->first);
                 link->first = next;
         }
+        link->last = NULL;
+        link->queued = 0;
+}
+
+void wire_link_free(struct wire_link *link)
+{
+        if (link == NULL)
+                return;
+        drop_output(link);
         drop_in_fds(link);
         if (link->in != NULL) {
                 explicit_bzero(link->in, link->in_cap);
@@ -168,6 +175,19 @@ static int read_some(struct wire_link *link, size_t want, struct err *err)
         return 0;
 }
 
+/* What this message can be at most: nobody makes us keep megabytes for a short request. */
+static size_t payload_limit(const struct wire_link *link, uint16_t code)
+{
+        const struct wire_message *message = NULL;
+        size_t max = 2 + 2 + HELLO_NAME_MAX;
+
+        if (link->hello_seen && code != HELLO_CODE)
+                message = wire_message_find(link->protocol, code);
+        if (message != NULL)
+                max = wire_message_payload_max(message);
+        return max < link->protocol->payload_max ? max : link->protocol->payload_max;
+}
+
 static int parse_header(const struct wire_link *link, struct header *ret, struct err *err)
 {
         struct reader r = reader_from(link->in, WIRE_HEADER_SIZE);
@@ -176,7 +196,7 @@ static int parse_header(const struct wire_link *link, struct header *ret, struct
         if (reader_get_be32(&r, &h.length) != 0 || reader_get_be16(&r, &h.code) != 0 ||
             reader_get_be16(&r, &h.flags) != 0 || reader_get_be32(&r, &h.id) != 0)
                 return err_set(err, ERR_MALFORMED, "%s: short header", link->protocol->name);
-        if (h.length > link->protocol->payload_max)
+        if (h.length > payload_limit(link, h.code))
                 return err_set(err, ERR_MALFORMED, "%s: frame of %u bytes", link->protocol->name,
                                h.length);
         if ((h.flags & ~WIRE_MORE) != 0)
@@ -222,19 +242,29 @@ static int fill(struct wire_link *link, struct header *ret, struct err *err)
         return rc;
 }
 
+/* The new peer gets a hello of its own and nothing that was meant for the old one. */
+static void greet_again(struct wire_link *link)
+{
+        drop_output(link);
+        link->hello_sent = false;
+}
+
 static int check_hello(struct wire_link *link, const struct header *h, struct err *err)
 {
         struct reader r = reader_from(link->in + WIRE_HEADER_SIZE, h->length);
         struct bytes name;
         uint16_t version;
 
-        if (h->code != HELLO_CODE || reader_get_be16(&r, &version) != 0 ||
+        if (h->code != HELLO_CODE || h->flags != 0 || link->n_in_fds != 0 ||
+            reader_get_be16(&r, &version) != 0 ||
             reader_get_tpm2b(&r, HELLO_NAME_MAX, &name) != 0 || reader_finish(&r) != 0 ||
             !bytes_equal(name, wire_text(link->protocol->name)))
                 return err_set(err, ERR_MALFORMED, "peer does not speak %s", link->protocol->name);
         if (version != link->protocol->version)
                 return err_set(err, ERR_UNSUPPORTED, "peer speaks %s version %u, we speak %u",
                                link->protocol->name, version, link->protocol->version);
+        if (link->hello_seen)
+                greet_again(link);
         link->hello_seen = true;
         return 0;
 }
@@ -270,7 +300,7 @@ int wire_link_receive(struct wire_link *link, struct wire_frame *ret_frame, stru
                 if (rc != 0)
                         return rc;
                 link->in_len = 0;
-                if (link->hello_seen)
+                if (link->hello_seen && !(h.code == HELLO_CODE && link->protocol->renews))
                         return accept_frame(link, &h, ret_frame, err);
                 rc = check_hello(link, &h, err);
                 if (rc != 0)

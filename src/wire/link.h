@@ -5,6 +5,8 @@
  * Frame: be32 payload length, be16 code, be16 flags, be32 id, payload. On a packet socket a frame
  * is one packet. The first frame each side sends is the hello (code 0) with the protocol's version
  * and name; the link sends and checks it by itself, and whoever speaks anything else is cut off.
+ * Where the protocol renews, a later hello begins anew: what was queued for the old peer is
+ * dropped, and the new one is greeted with the next frame.
  */
 #ifndef WIRE_LINK_H
 #define WIRE_LINK_H

@@ -20,6 +20,20 @@ static size_t integer_size(enum wire_kind kind)
         return sizes[kind];
 }
 
+size_t wire_message_payload_max(const struct wire_message *message)
+{
+        size_t max = 0;
+
+        for (size_t i = 0; i < message->n_fields; i++) {
+                const struct wire_field *field = &message->fields[i];
+
+                max += integer_size(field->kind) != 0
+                           ? integer_size(field->kind)
+                           : field->max + (field->kind == WIRE_FIXED ? 0 : sizeof(uint32_t));
+        }
+        return max;
+}
+
 static void put_integer(struct writer *w, const void *from, enum wire_kind kind)
 {
         switch (kind) {

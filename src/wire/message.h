@@ -11,6 +11,7 @@
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,12 +53,16 @@ struct wire_protocol {
         const char *name;
         uint16_t version;
         size_t payload_max; /* bytes of the largest message's payload */
+        bool renews;        /* a second hello is that of a new peer on the old channel */
         const struct wire_message *messages;
         size_t n_messages;
 };
 
 /* The row with this code, or NULL. */
 const struct wire_message *wire_message_find(const struct wire_protocol *protocol, uint16_t code);
+
+/* Bytes of the largest payload that its table allows. */
+size_t wire_message_payload_max(const struct wire_message *message);
 
 /*
  * Appends the payload of a message from its struct. ERR_LIMIT when a field is longer than its

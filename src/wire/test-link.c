@@ -93,8 +93,10 @@ static void cuts_off_who_breaks_the_protocol(void **state)
             {"\0\0\0\0\0\4\0\x80\0\0\0\0", 12, true, ERR_MALFORMED},           /* unknown flag */
             {"\0\0\0\x04\0\x12\0\0\0\0\0\0\0\0\0\0", 16, true, ERR_MALFORMED}, /* our own side's */
             {"\0\0\0\0\0\0\0\0\0\0\0\0", 12, true, ERR_MALFORMED},             /* a second hello */
-            {"\0\0\0\4\0\4\0\0", 8, true, ERR_UNREACHABLE},                    /* cut header */
-            {"\0\0\0\4\0\4\0\0\0\0\0\0\0", 13, true, ERR_UNREACHABLE},         /* cut payload */
+            {"\0\0\0\1\0\4\0\0\0\0\0\0\0", 13, true, ERR_MALFORMED},  /* longer than its message */
+            {"\0\0\0\x25\0\0\0\0\0\0\0\0", 12, false, ERR_MALFORMED}, /* a hello that is too long */
+            {"\0\0\0\x08\0\2\0\0", 8, true, ERR_UNREACHABLE},         /* cut header */
+            {"\0\0\0\x08\0\2\0\0\0\0\0\0\0", 13, true, ERR_UNREACHABLE}, /* cut payload */
         };
 
         (void)state;
