@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "tcb/config-manual.h"
 #include "tcb/tcb.h"
 
 static const char usage[] =
@@ -21,6 +22,7 @@ static const char usage[] =
     "  --config FILE  configuration (default: DIR/catena.conf with --state, else\n"
     "                 /etc/catena/catena.conf)\n"
     "  --debug        log more\n"
+    "  --config-manual  print catena.conf(5)\n"
     "  --version, --help\n";
 
 struct arguments {
@@ -33,9 +35,13 @@ struct arguments {
 static int parse(int argc, char **argv, struct arguments *ret)
 {
         static const struct option options[] = {
-            {"state", required_argument, NULL, 's'}, {"config", required_argument, NULL, 'c'},
-            {"debug", no_argument, NULL, 'd'},       {"version", no_argument, NULL, 'V'},
-            {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+            {"state", required_argument, NULL, 's'},
+            {"config", required_argument, NULL, 'c'},
+            {"debug", no_argument, NULL, 'd'},
+            {"version", no_argument, NULL, 'V'},
+            {"config-manual", no_argument, NULL, 'm'},
+            {"help", no_argument, NULL, 'h'},
+            {NULL, 0, NULL, 0},
         };
         int c;
 
@@ -52,6 +58,9 @@ static int parse(int argc, char **argv, struct arguments *ret)
                         break;
                 case 'V':
                         (void)puts("catena-tcb " CATENA_VERSION);
+                        return 0;
+                case 'm':
+                        tcb_config_manual(stdout);
                         return 0;
                 case 'h':
                         (void)fputs(usage, stdout);
