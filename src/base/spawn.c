@@ -68,6 +68,7 @@ struct plan {
         size_t n_fds;
         unsigned isolate;
         int report_fd;
+        int program_fd; /* the program, for a user who may not walk to it; or -1 */
         bool change_user;
 };
 
@@ -79,6 +80,32 @@ static _Noreturn void child_fail(const struct plan *plan, enum stage stage)
 
         (void)!send(plan->report_fd, &report, sizeof(report), MSG_NOSIGNAL);
         _exit(127);
+}
+
+/*
+ * The name that ps shows is the path's; by descriptor it would be a number. So the path comes
+ * first, and the descriptor is for an own uid that may not enter the program's directory.
+ */
+static _Noreturn void child_exec(const struct plan *plan)
+{
+        const struct spawn_request *request = plan->request;
+        static const char *const no_env[] = {NULL};
+        char *const *argv = (char *const *)(uintptr_t)request->argv;
+        char *const *env = (char *const *)(uintptr_t)(request->env != NULL ? request->env : no_env);
+
+        (void)execve(request->path, argv, env);
+        if (errno == EACCES && plan->program_fd >= 0)
+                (void)execveat(plan->program_fd, "", argv, env, AT_EMPTY_PATH);
+        child_fail(plan, STAGE_EXEC);
+}
+
+/* In a chroot the root is no mount: the namespace is our own, but mounts outside come in. */
+static void child_make_private(const struct plan *plan)
+{
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+                return;
+        if (errno != EINVAL || send(plan->report_fd, "m", 1, MSG_NOSIGNAL) != 1)
+                child_fail(plan, STAGE_MOUNT);
 }
 
 static void child_reset_signals(void)
@@ -103,6 +130,8 @@ static void child_map_fds(struct plan *plan)
                 if (plan->fds[i].source < 0)
                         child_fail(plan, STAGE_FDS);
         }
+        if (plan->program_fd >= 0)
+                plan->program_fd = fcntl(plan->program_fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
         if (close_range(0, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
                 child_fail(plan, STAGE_FDS);
         for (size_t i = 0; i < plan->n_fds; i++)
@@ -136,8 +165,6 @@ static void child_tie_to_parent(const struct plan *plan)
 static _Noreturn void child_run(struct plan *plan, int parent_end)
 {
         const struct spawn_request *request = plan->request;
-        static const char *const no_env[] = {NULL};
-        const char *const *env = request->env != NULL ? request->env : no_env;
         char go;
 
         (void)close(parent_end);
@@ -150,9 +177,8 @@ static _Noreturn void child_run(struct plan *plan, int parent_end)
             recv(plan->report_fd, &go, 1, 0) != 1)
                 child_fail(plan, STAGE_PARENT);
         child_map_fds(plan);
-        if ((plan->isolate & SPAWN_ISOLATE_MOUNT) != 0 &&
-            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                child_fail(plan, STAGE_MOUNT);
+        if ((plan->isolate & SPAWN_ISOLATE_MOUNT) != 0)
+                child_make_private(plan);
         child_change_identity(plan);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 child_fail(plan, STAGE_PRIVILEGES);
@@ -163,9 +189,7 @@ static _Noreturn void child_run(struct plan *plan, int parent_end)
                 if (setrlimit((__rlimit_resource_t)request->limits[i].resource, &limit) < 0)
                         child_fail(plan, STAGE_LIMIT);
         }
-        (void)execve(request->path, (char *const *)(uintptr_t)request->argv,
-                     (char *const *)(uintptr_t)env);
-        child_fail(plan, STAGE_EXEC);
+        child_exec(plan);
 }
 
 /* ---- in the parent ---- */
@@ -295,17 +319,19 @@ static void describe_degraded(const struct spawn_request *request, struct spawn_
         child->words[strlen(child->words) - 1] = '\0';
 }
 
-/* Lets the child go and learns whether it reached the program. */
-static int release(int sock, const struct plan *plan, struct err *err)
+/* Lets the child go and learns whether it reached the program, and with what isolation. */
+static int release(int sock, struct plan *plan, struct err *err)
 {
         struct report report;
         ssize_t n;
 
         if (send(sock, "g", 1, MSG_NOSIGNAL) != 1)
                 return err_set_errno(err, errno, "start %s", plan->request->path);
-        do
+        do {
                 n = recv(sock, &report, sizeof(report), 0);
-        while (n < 0 && errno == EINTR);
+                if (n == 1)
+                        plan->isolate &= ~(unsigned)SPAWN_ISOLATE_MOUNT;
+        } while (n == 1 || (n < 0 && errno == EINTR));
         if (n == 0)
                 return 0;
         if (n != (ssize_t)sizeof(report) || report.stage < 0 || report.stage >= STAGE_COUNT)
@@ -348,10 +374,12 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
             .request = request, .isolate = wanted, .change_user = root && request->uid != 0};
         struct spawn_child child = {.pid = 0, .pidfd = -1};
         int AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        int AUTO_FD program_fd = open(request->path, O_PATH | O_CLOEXEC);
         int rc;
 
         if (null_fd < 0)
                 return err_set_errno(err, errno, "open /dev/null");
+        plan.program_fd = program_fd; /* -1: the child's execve() says why */
         rc = plan_fds(&plan, null_fd, err);
         if (rc == 0)
                 rc = start(&plan, &child, err);

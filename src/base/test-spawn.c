@@ -11,10 +11,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/spawn.h"
 #include "lib/test.h"
 
@@ -258,6 +260,86 @@ static void root_gives_the_child_its_own_user(void **state)
         assert_int_equal(degraded, SPAWN_DEGRADED_UID);
 }
 
+/* A static program in a directory of its own that only root may enter. */
+static void copy_program(char dir[PATH_MAX], char program[PATH_MAX])
+{
+        static const char from[] = "/bin/busybox";
+        AUTO_FREE uint8_t *data = NULL;
+        struct err err = {0};
+        size_t len;
+
+        if (geteuid() != 0 || access(from, X_OK) != 0) {
+                print_message("[  NOTE    ] not root or no %s\n", from);
+                skip();
+        }
+        (void)snprintf(dir, PATH_MAX, "/tmp/catena-spawn-XXXXXX");
+        assert_non_null(mkdtemp(dir));
+        (void)snprintf(program, PATH_MAX, "%s/true", dir);
+        assert_ok(fs_read_file(from, 16U << 20, &data, &len, &err), &err);
+        assert_ok(fs_write_file(program, data, len, 0755, &err), &err);
+}
+
+/* As with a clone below root's home: its own uid may not walk there. */
+static void own_user_needs_no_way_to_the_program(void **state)
+{
+        char dir[PATH_MAX], program[PATH_MAX];
+        const char *argv[] = {"true", NULL};
+        struct spawn_request request = {
+            .path = program, .argv = argv, .uid = NOBODY, .gid = NOBODY};
+
+        (void)state;
+        copy_program(dir, program);
+        assert_int_equal(run(&request, NULL), 0);
+        assert_int_equal(chmod(program, 0700), 0);
+        assert_int_equal(spawn_start(&request, &(struct spawn_child){0}, &(struct err){0}),
+                         ERR_NOT_PERMITTED);
+        assert_int_equal(unlink(program), 0);
+        assert_int_equal(rmdir(dir), 0);
+}
+
+/* 0 if the mount namespace that cannot be made private was said to be missing. */
+static int spawn_in_chroot(const char *dir)
+{
+        const char *argv[] = {"true", NULL};
+        struct spawn_request request = {
+            .path = "/true", .argv = argv, .isolate = SPAWN_ISOLATE_MOUNT};
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        int status = -1;
+
+        if (chroot(dir) < 0 || chdir("/") < 0 || mkdir("/dev", 0700) < 0 ||
+            mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) < 0)
+                return 10;
+        if (spawn_start(&request, &child, &err) != 0) {
+                (void)fprintf(stderr, "%s\n", err.text);
+                return 11;
+        }
+        if (spawn_wait(&child, 20000, &status, &err) != 0 || status != 0)
+                return 12;
+        return child.degraded == SPAWN_ISOLATE_MOUNT ? 0 : 13;
+}
+
+static void in_a_chroot_mounts_are_said_to_be_shared(void **state)
+{
+        char dir[PATH_MAX], program[PATH_MAX], path[PATH_MAX + 16];
+        int status = -1;
+        pid_t pid;
+
+        (void)state;
+        copy_program(dir, program);
+        pid = fork();
+        if (pid == 0)
+                _exit(spawn_in_chroot(dir));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        (void)snprintf(path, sizeof(path), "%s/dev/null", dir);
+        (void)unlink(path);
+        *strrchr(path, '/') = '\0';
+        (void)rmdir(path);
+        assert_int_equal(unlink(program), 0);
+        assert_int_equal(rmdir(dir), 0);
+        assert_int_equal(status, 0);
+}
+
 /* In a child without privileges: 0 isolated, 3 degraded and said so, else a failure. */
 static int spawn_without_root(void)
 {
@@ -363,6 +445,8 @@ int main(int argc, char **argv)
             cmocka_unit_test(names_what_could_not_be_executed),
             cmocka_unit_test(isolates_as_far_as_the_kernel_allows),
             cmocka_unit_test(root_gives_the_child_its_own_user),
+            cmocka_unit_test(own_user_needs_no_way_to_the_program),
+            cmocka_unit_test(in_a_chroot_mounts_are_said_to_be_shared),
             cmocka_unit_test(without_root_a_user_namespace_does),
             cmocka_unit_test(waits_no_longer_than_told_and_kills),
             cmocka_unit_test(dies_with_its_starter),

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,7 @@ int guest_make_control(struct vm *vm, int *ret_engine_end, struct err *err)
 static void on_qmp_event(void *context, enum qmp_event event, const char *text)
 {
         struct vm *vm = context;
+        struct err err = {0};
 
         (void)text;
         if (event == QMP_EVENT_SHUTDOWN)
@@ -136,9 +138,23 @@ static void on_qmp_event(void *context, enum qmp_event event, const char *text)
         /* Before the guest runs again: what its agent left half said must not meet the next one. */
         if (event == QMP_EVENT_RESET && vm->agent != NULL)
                 agent_link_reset(vm->agent);
+        /* The event does not say why: KVM's internal error stops the machine, and so may we. */
+        if (event == QMP_EVENT_STOP && qmp_execute(vm->qmp, QMP_QUERY_STATUS, &err) != 0)
+                log_warning((&(struct log_fields){.vm = vm->config.name, .err = &err}), "QMP");
 }
 
-static const struct qmp_handlers qmp_handlers = {.event = on_qmp_event};
+/* Such a machine stays up and does nothing; its end comes through the pidfd as any other. */
+static void on_qmp_reply(void *context, enum qmp_command command, bool ok, const char *text)
+{
+        struct vm *vm = context;
+
+        if (command != QMP_QUERY_STATUS || !ok || strcmp(text, "internal-error") != 0)
+                return;
+        log_warning((&(struct log_fields){.vm = vm->config.name}), "QEMU: internal error");
+        (void)kill(vm->qemu.pid, SIGKILL);
+}
+
+static const struct qmp_handlers qmp_handlers = {.event = on_qmp_event, .reply = on_qmp_reply};
 
 static int on_qmp_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
