@@ -35,12 +35,13 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 {
         va_list args;
 
-        err->code = code;
+        /* A code that a peer sent may say "fine": what is reported as an error stays one. */
+        err->code = code < 0 ? code : ERR_FAILED;
         err->hint[0] = '\0';
         va_start(args, fmt);
         (void)vsnprintf(err->text, sizeof(err->text), fmt, args);
         va_end(args);
-        return code;
+        return err->code;
 }
 
 static int code_of_errno(int errnum)

@@ -32,7 +32,7 @@ struct err {
         char hint[ERR_HINT_MAX]; /* what to do about it, or "" */
 };
 
-/* Sets code and text, forgets an earlier hint. Returns code. */
+/* Sets code and text, forgets an earlier hint. Returns the code; ERR_OK becomes ERR_FAILED. */
 int err_set(struct err *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Like err_set() for a failed system call: picks the code for errnum and appends its text. */

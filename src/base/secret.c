@@ -57,10 +57,13 @@ static int arena_open(struct err *err)
 
 int secret_new(size_t len, struct secret **ret_secret, struct err *err)
 {
+        int rc;
+
         if (len == 0 || len > SECRET_LEN_MAX)
                 return err_set(err, ERR_LIMIT, "secret of %zu bytes", len);
-        if (arena.memory == NULL && arena_open(err) != 0)
-                return err->code;
+        rc = arena.memory != NULL ? 0 : arena_open(err);
+        if (rc != 0)
+                return rc;
         for (size_t i = 0; i < SECRET_COUNT_MAX; i++) {
                 if (arena.used[i])
                         continue;

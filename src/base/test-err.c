@@ -26,6 +26,16 @@ static void keeps_hint_through_wraps_and_drops_it_on_set(void **state)
         assert_string_equal(err.hint, "");
 }
 
+static void is_never_fine(void **state)
+{
+        struct err err = {0};
+
+        (void)state;
+        assert_int_equal(err_set(&err, err_from_wire(0), "a peer refused with OK"), ERR_FAILED);
+        assert_int_equal(err.code, ERR_FAILED);
+        assert_int_equal(err_set(&err, 7, "no code at all"), ERR_FAILED);
+}
+
 static void cuts_long_text(void **state)
 {
         struct err err = {0};
@@ -83,6 +93,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(wraps_context_in_front),
             cmocka_unit_test(keeps_hint_through_wraps_and_drops_it_on_set),
+            cmocka_unit_test(is_never_fine),
             cmocka_unit_test(cuts_long_text),
             cmocka_unit_test(maps_errno),
             cmocka_unit_test(names_and_exit_codes),

@@ -184,9 +184,9 @@ static int serve_once(struct engine *engine, struct err *err)
         const struct channel data = {&engine->data, data_ready, data_run};
         const bool half = engine->data.in_len > 0 && !stream_has_output(&engine->data);
         const uint32_t generation = engine->data.generation;
-        uint32_t revents[WATCH_SLOTS];
+        uint32_t revents[WATCH_SLOTS] = {0};
         int rc;
-        int n;
+        int n = 0;
 
         rc = wait_for_channels(engine, revents, &n, half, err);
         if (rc != 0)

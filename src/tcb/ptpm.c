@@ -68,7 +68,7 @@ static int start_arbiter(struct ptpm *ptpm, const struct tcb_config *config, str
 static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, struct err *err)
 {
         char engine[PATH_MAX];
-        struct ptpm_opened opened;
+        struct ptpm_opened opened = {0};
         const struct ptpm_answer answer = {ptpm_opened_code, &opened, sizeof(opened)};
         struct ptpm_open open;
 
@@ -169,10 +169,12 @@ struct bytes ptpm_ek_public(const struct ptpm *ptpm)
 static int error_of(const struct wire_frame *frame, struct err *err)
 {
         struct ptpm_error failure;
+        int rc;
         char text[401];
 
-        if (wire_frame_decode(frame, &failure, sizeof(failure), err) != 0)
-                return err->code;
+        rc = wire_frame_decode(frame, &failure, sizeof(failure), err);
+        if (rc != 0)
+                return rc;
         wire_text_copy(failure.text, text, sizeof(text));
         (void)err_set(err, err_from_wire(failure.code), "%s", text);
         return err->code == 0 ? err_set(err, ERR_FAILED, "%s", text) : err->code;
