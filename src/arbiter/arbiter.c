@@ -84,6 +84,7 @@ static int open_embedded(struct arbiter *arbiter, const struct ptpm_open *open, 
             .state = wire_text_copy(open->state, state, sizeof(state)),
             .engine = wire_text_copy(open->engine, engine, sizeof(engine)),
             .uid = open->uid,
+            .fresh = open->fresh != 0,
         };
 
         if (embedded_open(&request, &arbiter->embedded, err) != 0)

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arbiter/state-file.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "vmm/engine.h"
 #include "wire/engine.h"
 #include "wire/link.h"
@@ -31,6 +33,22 @@ struct embedded {
         char degraded[DEGRADED_MAX];
 };
 
+/* While the disk is full or failing there is nothing to answer with: it is tried again. */
+static void save(struct embedded *embedded, struct bytes blob)
+{
+        const struct timespec pause = {.tv_nsec = 200000000};
+        unsigned failures = 0;
+        struct err err = {0};
+
+        while (state_file_save(embedded->dir, embedded->generation + 1, blob, &err) != 0) {
+                if (failures++ % 50 == 0)
+                        log_error((&(struct log_fields){.op = "save", .err = &err}),
+                                  "the software pTPM waits for the disk");
+                (void)nanosleep(&pause, NULL);
+        }
+        embedded->generation++;
+}
+
 /* The engine waits until its state is durable; until the disk takes it, so do we. */
 static int store_blob(struct embedded *embedded, const struct wire_frame *frame, struct err *err)
 {
@@ -39,12 +57,11 @@ static int store_blob(struct embedded *embedded, const struct wire_frame *frame,
 
         if (wire_frame_decode(frame, &persist, sizeof(persist), err) != 0)
                 return err->code;
+        if (persist.kind == ENGINE_BLOB_PERMANENT && persist.blob.len == 0)
+                return err_set(err, ERR_MALFORMED, "empty permanent state");
         /* Volatile state of a software pTPM dies with it, as a TPM's does at power off. */
         if (persist.kind == ENGINE_BLOB_PERMANENT) {
-                if (state_file_save(embedded->dir, embedded->generation + 1, persist.blob, err) !=
-                    0)
-                        return err->code;
-                embedded->generation++;
+                save(embedded, persist.blob);
         }
         done.sequence = persist.sequence;
         return wire_link_send(embedded->core, engine_persisted_code, 0, 0, &done, NULL, err);
@@ -179,7 +196,7 @@ static int start_engine(struct embedded *embedded, const struct embedded_request
         return wire_link_new(core[0], &wire_engine_protocol, WIRE_CLIENT, &embedded->core, err);
 }
 
-static int load_state(struct embedded *embedded, struct err *err)
+static int load_state(struct embedded *embedded, bool fresh, struct err *err)
 {
         struct engine_start start = {0};
         struct state_file file = {0};
@@ -188,6 +205,12 @@ static int load_state(struct embedded *embedded, struct err *err)
 
         if (rc != 0)
                 return rc;
+        /* Without its state there is nothing that would open the store: never made anew. */
+        if (file.len == 0 && (file.generation != 0 || !fresh)) {
+                free(file.blob);
+                return err_set(err, ERR_DAMAGED, STATE_FILE_NAME ": %s",
+                               file.generation != 0 ? "empty" : "it is gone");
+        }
         embedded->generation = file.generation;
         start.permanent = (struct bytes){file.blob, file.len};
         rc = wire_link_send(embedded->core, engine_start_code, 0, 0, &start, NULL, err);
@@ -214,7 +237,7 @@ int embedded_open(const struct embedded_request *request, struct embedded **ret_
         else
                 rc = start_engine(embedded, request, err);
         if (rc == 0)
-                rc = load_state(embedded, err);
+                rc = load_state(embedded, request->fresh, err);
         if (rc == 0)
                 rc = power_on(embedded, err);
         if (rc != 0) {

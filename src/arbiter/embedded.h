@@ -6,6 +6,7 @@
 #ifndef ARBITER_EMBEDDED_H
 #define ARBITER_EMBEDDED_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -17,12 +18,13 @@ struct embedded_request {
         const char *state;  /* directory of ptpm.state */
         const char *engine; /* path of catena-vtpm */
         uid_t uid;          /* for the engine when we are root, else ignored */
+        bool fresh;         /* there may be no state file yet */
 };
 
 /*
- * Starts the engine with the stored state, or manufactures one if there is no state file yet.
- * Powers the TPM on (CMD_INIT); PCRs are zero. Errors: ERR_DAMAGED for a state file that is not
- * whole or not loaded by the engine.
+ * Starts the engine with the stored state; if there is no state file yet, manufactures one, but
+ * only for a host whose store is fresh too. Powers the TPM on (CMD_INIT); PCRs are zero. Errors:
+ * ERR_DAMAGED for a state file that is gone, not whole or not loaded by the engine.
  */
 int embedded_open(const struct embedded_request *request, struct embedded **ret_embedded,
                   struct err *err) MUST_CHECK;

@@ -76,6 +76,13 @@ void client_close(struct client *client)
 
 int client_send(struct client *client, uint16_t code, const void *message, struct err *err)
 {
+        struct writer AUTO_WRITER w = {0};
+
+        /* What does not fit its field is what the user gave us. */
+        writer_init(&w, wire_tcb_protocol.payload_max);
+        if (wire_encode(wire_message_find(&wire_tcb_protocol, code), message, &w, err) != 0)
+                return err_set(err, ERR_USAGE,
+                               "a name is too long or has characters that no name has");
         return wire_link_send(client->link, code, ++client->id, 0, message, NULL, err);
 }
 

@@ -77,7 +77,7 @@ static int try_commit(struct commit *commit)
         (void)sd_event_source_set_enabled(commit->deadline, SD_EVENT_OFF);
         if (commit_once(commit, &err) == 0) {
                 tell(commit);
-                if (store_wants_checkpoint(commit->store) &&
+                if (!store_in_transaction(commit->store) && store_wants_checkpoint(commit->store) &&
                     store_checkpoint(commit->store, &err) != 0)
                         log_warning((&(struct log_fields){.op = "checkpoint", .err = &err}),
                                     "the store's log was not folded");

@@ -72,6 +72,16 @@ static int unseal_key(struct store *store, struct ptpm *ptpm, struct bytes seale
         return 0;
 }
 
+bool host_keys_exist(struct store *store)
+{
+        uint8_t AUTO_FREE *sealed = NULL;
+        struct err err = {0};
+        size_t len;
+
+        /* What cannot be read is there. */
+        return store_get_record(store, RECORD_STORAGE_KEY, &sealed, &len, &err) != ERR_NOT_FOUND;
+}
+
 static int load_storage_key(struct store *store, struct ptpm *ptpm, struct secret **ret_key,
                             struct err *err)
 {
@@ -79,10 +89,9 @@ static int load_storage_key(struct store *store, struct ptpm *ptpm, struct secre
         size_t len;
         int rc = store_get_record(store, RECORD_STORAGE_KEY, &sealed, &len, err);
 
-        if (rc == ERR_NOT_FOUND && store_generation(store) == 0)
-                return seal_new_key(store, ptpm, ret_key, err);
+        /* A store whose key was taken out does not open with a new one: ERR_ROLLBACK. */
         if (rc == ERR_NOT_FOUND)
-                return err_set(err, ERR_DAMAGED, "the store has no storage key");
+                return seal_new_key(store, ptpm, ret_key, err);
         if (rc != 0)
                 return rc;
         return unseal_key(store, ptpm, (struct bytes){sealed, len}, ret_key, err);

@@ -19,6 +19,9 @@ struct host_keys {
         uint8_t *memory;
 };
 
+/* Whether the store has keys of this host already: then its TPM is never made anew. */
+bool host_keys_exist(struct store *store);
+
 /*
  * Unlocks the store with the unsealed storage key, or seals a new one into an empty store; then
  * loads AK and CEK or makes them. ERR_NOT_TRUSTED: the pTPM does not unseal, the host booted

@@ -65,7 +65,7 @@ static int start_arbiter(struct ptpm *ptpm, const struct tcb_config *config, str
         return wire_link_new(pair[0], &wire_ptpm_protocol, WIRE_CLIENT, &ptpm->link, err);
 }
 
-static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, struct err *err)
+static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, bool fresh, struct err *err)
 {
         char engine[PATH_MAX];
         struct ptpm_opened opened = {0};
@@ -77,7 +77,8 @@ static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, struct e
         open = (struct ptpm_open){.tcti = wire_text(config->tcti),
                                   .state = wire_text(config->state),
                                   .engine = wire_text(engine),
-                                  .uid = (uint32_t)config->uid_base};
+                                  .uid = (uint32_t)config->uid_base,
+                                  .fresh = fresh};
         if (ptpm_call(ptpm, ptpm_open_code, &open, &answer, err) != 0)
                 return err_wrap(err, "open the host's TPM (%s)", config->tcti);
         wire_text_copy(opened.kind, ptpm->kind, sizeof(ptpm->kind));
@@ -87,7 +88,7 @@ static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, struct e
         return 0;
 }
 
-int ptpm_new(const struct tcb_config *config, struct ptpm **ret_ptpm, struct err *err)
+int ptpm_new(const struct tcb_config *config, bool fresh, struct ptpm **ret_ptpm, struct err *err)
 {
         struct ptpm *ptpm = calloc(1, sizeof(*ptpm));
         int rc;
@@ -96,7 +97,7 @@ int ptpm_new(const struct tcb_config *config, struct ptpm **ret_ptpm, struct err
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         rc = start_arbiter(ptpm, config, err);
         if (rc == 0)
-                rc = open_tpm(ptpm, config, err);
+                rc = open_tpm(ptpm, config, fresh, err);
         if (rc != 0) {
                 ptpm_free(ptpm);
                 return rc;

@@ -16,8 +16,9 @@
 
 struct ptpm;
 
-/* Starts the arbiter and opens the TPM. */
-int ptpm_new(const struct tcb_config *config, struct ptpm **ret_ptpm, struct err *err) MUST_CHECK;
+/* Starts the arbiter and opens the TPM. fresh: the host is new, a software pTPM may be made. */
+int ptpm_new(const struct tcb_config *config, bool fresh, struct ptpm **ret_ptpm,
+             struct err *err) MUST_CHECK;
 void ptpm_free(struct ptpm *ptpm);
 
 const char *ptpm_kind(const struct ptpm *ptpm);     /* embedded, swtpm, hardware */

@@ -41,8 +41,7 @@ static void give_up(struct request *request, const struct err *err)
 
         log_warning((&(struct log_fields){.peer = "administrator", .op = "answer", .err = err}),
                     "an answer was not sent; its connection is closed");
-        wire_event_abort(client_link(client));
-        request_detach_all(client_requests(client));
+        client_lose(client);
 }
 
 static void send_answer(struct request *request, uint16_t code, uint16_t flags, const void *message,

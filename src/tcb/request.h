@@ -27,6 +27,7 @@ void request_fail(struct request *request, const struct err *err);
 /* The server's side: whom answers go to, and that the client has gone. */
 struct wire_event *client_link(struct client *client);
 struct request **client_requests(struct client *client);
+void client_lose(struct client *client); /* nothing it says counts any more */
 void request_detach_all(struct request **list);
 
 #endif

@@ -20,6 +20,7 @@ struct client {
         struct server *server;
         struct wire_event *link;
         struct request *requests;
+        bool lost;
 };
 
 struct server {
@@ -39,6 +40,13 @@ struct wire_event *client_link(struct client *client)
 struct request **client_requests(struct client *client)
 {
         return &client->requests;
+}
+
+void client_lose(struct client *client)
+{
+        client->lost = true;
+        wire_event_abort(client->link);
+        request_detach_all(&client->requests);
 }
 
 static void client_free(struct client *client)
@@ -76,6 +84,8 @@ static int on_frame(void *user, struct wire_frame *frame, struct err *err)
         struct request *request = NULL;
         struct err failure = {0};
 
+        if (client->lost)
+                return err_set(err, ERR_UNREACHABLE, "client is lost");
         if (row == NULL)
                 return err_set(err, ERR_MALFORMED, "no such request: %s", frame->message->name);
         if (wire_frame_decode(frame, message, frame->message->size, err) != 0 ||

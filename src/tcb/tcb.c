@@ -50,7 +50,7 @@ static int open_platform(struct tcb *tcb, struct err *err)
 
         if (tcb_config_path(&tcb->config, "tcb.db", path, err) != 0 ||
             store_open(path, &tcb->store, err) != 0 ||
-            ptpm_new(&tcb->config, &tcb->ptpm, err) != 0 ||
+            ptpm_new(&tcb->config, !host_keys_exist(tcb->store), &tcb->ptpm, err) != 0 ||
             host_keys_load(tcb->store, tcb->ptpm, &tcb->keys, err) != 0 ||
             measure_host(&tcb->config, tcb->ptpm, &tcb->measurements, err) != 0)
                 return err->code;

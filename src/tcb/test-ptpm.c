@@ -171,7 +171,7 @@ static void set_up(const char *script)
         (void)snprintf(config.programs, sizeof(config.programs), "%s", test_dir());
         (void)snprintf(config.tcti, sizeof(config.tcti), "%s", script);
         assert_true(sd_event_new(&rig.event) >= 0);
-        assert_ok(ptpm_new(&config, &rig.ptpm, &err), &err);
+        assert_ok(ptpm_new(&config, true, &rig.ptpm, &err), &err);
         assert_string_equal(ptpm_kind(rig.ptpm), "swtpm");
         assert_ok(ptpm_attach(rig.ptpm, rig.event, on_lost, NULL, &err), &err);
 }
@@ -313,12 +313,12 @@ static void a_start_that_fails_says_why(void **state)
 
         (void)state;
         (void)snprintf(config.programs, sizeof(config.programs), "%s", test_dir());
-        assert_int_equal(ptpm_new(&config, &ptpm, &err), ERR_TPM);
+        assert_int_equal(ptpm_new(&config, true, &ptpm, &err), ERR_TPM);
         assert_non_null(strstr(err.text, "scripted"));
         assert_null(ptpm);
         (void)snprintf(config.programs, sizeof(config.programs), "/nonexistent");
         err = (struct err){0};
-        assert_int_equal(ptpm_new(&config, &ptpm, &err), ERR_NOT_FOUND);
+        assert_int_equal(ptpm_new(&config, true, &ptpm, &err), ERR_NOT_FOUND);
 }
 
 static int link_ourselves(void **state)
