@@ -86,7 +86,9 @@ static int run(struct cli *cli, struct err *err)
 const struct cli_verb cli_attest_verbs[] = {
     {"attest", "", "[VM]", "challenge a VM and its host, and give one verdict",
      "Done (0) when affirming, or warning with its reasons as on a software TPM; 6 when refused. "
-     "What was not measured says so.",
+     "What was not measured says so. A VM that is off proves nothing and is refused, with the "
+     "host's word for it; so --all is done only while every VM of the host runs. The challenge is "
+     "made for this one answer and forgotten with it, so no answer counts twice.",
      options, run},
     {0},
 };

@@ -42,6 +42,23 @@ static bool is_double(const struct reasons *reasons)
         return false;
 }
 
+/* In a full list a refusal takes the place of the last reason that does not refuse. */
+static bool make_room(struct reasons *reasons, enum reason_severity severity)
+{
+        size_t at = reasons->count;
+
+        if (severity != REASON_FAIL)
+                return false;
+        while (at > 0 && reasons->items[at - 1].severity == REASON_FAIL)
+                at--;
+        if (at == 0)
+                return false;
+        memmove(&reasons->items[at - 1], &reasons->items[at],
+                (reasons->count - at) * sizeof(reasons->items[0]));
+        reasons->count--;
+        return true;
+}
+
 void reasons_add(struct reasons *reasons, const char *id, enum reason_severity severity,
                  const char *fmt, ...)
 {
@@ -52,7 +69,8 @@ void reasons_add(struct reasons *reasons, const char *id, enum reason_severity s
                 reasons->worst = severity;
         if (reasons->count == REASONS_MAX) {
                 reasons->dropped++;
-                return;
+                if (!make_room(reasons, severity))
+                        return;
         }
         reason = &reasons->items[reasons->count++];
         reason->id = known_id(id);

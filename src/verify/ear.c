@@ -59,9 +59,10 @@ static json_t *vector_of(const struct verify_result *result, const struct verify
 {
         static const enum verify_part configuration[] = {VERIFY_COMMAND_LINE};
         bool is_host = machine == result->host;
-        int hardware = !is_host                                ? CLAIM_NONE
-                       : strcmp(result->ptpm, "hardware") == 0 ? CLAIM_GOOD
-                                                               : CLAIM_UNSAFE;
+        /* That a TPM is hardware is the host's own word: no claim until an EK certificate says it.
+         */
+        bool is_software = is_host && strcmp(result->ptpm, "hardware") != 0;
+        int hardware = is_software ? CLAIM_UNSAFE : CLAIM_NONE;
 
         return json_pack("{s:i, s:i, s:i, s:i}", "instance-identity",
                          machine->identity == VERIFY_OK ? CLAIM_GOOD : CLAIM_UNRECOGNISED,

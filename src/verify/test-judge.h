@@ -8,7 +8,10 @@
 #include "lib/evidence-builder.h"
 #include "verify/verify.h"
 
-/* The verdict 5 seconds after the challenge, without and with a policy; fails on errors. */
+/*
+ * The verdict 5 seconds after the challenge, by a policy that knows the host's software alone, and
+ * by this policy; fails on errors.
+ */
 struct verify_result *judge_plain(const struct evidence *evidence, const struct builder *b);
 struct verify_result *judge_by(const struct evidence *evidence, const struct builder *b,
                                const struct policy *policy);

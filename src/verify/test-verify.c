@@ -2,6 +2,7 @@
  * The rows "Host and VM together" of the attack list and their neighbours: each changes one thing
  * of a valid set of evidence, and the verdict must be contraindicated for the right reason.
  */
+#include "crypto/merkle.h"
 #include "lib/test.h"
 #include "verify/test-judge.h"
 
@@ -238,6 +239,67 @@ static void broken_challenge(struct evidence *e)
         builder_put_text(e, "challenge.json", "{}");
 }
 
+static void huge_index(struct evidence *e)
+{
+        static const uint8_t huge[4] = {0xff, 0xff, 0xff, 0xff};
+        struct bytes proof;
+        uint8_t copy[MERKLE_PROOF_MAX];
+        struct err err = {0};
+
+        assert_true(evidence_get(e, "vms/web1/proof", &proof));
+        memcpy(copy, proof.data, proof.len);
+        memcpy(copy, huge, sizeof(huge));
+        assert_ok(evidence_replace(e, "vms/web1/proof", (struct bytes){copy, proof.len}, &err),
+                  &err);
+}
+
+/* All of the guest's part goes: what the host says instead is shown, and harmless. */
+static void says_missing(struct evidence *e)
+{
+        no_vm(e);
+        builder_put_text(e, "vms/web1/missing", "web1 is off\x1b[2J\xc2\x9b");
+}
+
+static void about_doubled(struct evidence *e)
+{
+        builder_put_text(e, "host/about.json", "{\"ptpm\":\"embedded\",\"ptpm\":\"hardware\"}");
+}
+
+static void about_number(struct evidence *e)
+{
+        builder_put_text(e, "host/about.json", "{\"ptpm\":1e99999}");
+}
+
+static void about_deep(struct evidence *e)
+{
+        char text[4001];
+
+        memset(text, '[', 4000);
+        text[4000] = '\0';
+        builder_put_text(e, "host/about.json", text);
+}
+
+static void about_hardware(struct evidence *e)
+{
+        builder_put_text(
+            e, "host/about.json",
+            "{\"ptpm\":\"hardware\",\"tcb_version\":\"1\",\"measured_by\":\"starter\"}");
+}
+
+static void cek_is_ak(struct evidence *e)
+{
+        judge_take(e, "host/cek.pub", good, "host/ak.pub");
+}
+
+static void name_with_nul(struct evidence *e)
+{
+        struct err err = {0};
+
+        assert_ok(
+            evidence_replace(e, "host/name", (struct bytes){(const uint8_t *)"host-a\0x", 8}, &err),
+            &err);
+}
+
 static void nothing(struct evidence *e)
 {
         while (evidence_count(e) > 0)
@@ -261,6 +323,15 @@ static const struct {
     {"B-PROOF of another tree", proof_of_other_tree, "bind.proof", true},
     {"B-PROOF changed", flip_proof, "bind.proof", true},
     {"B-PROOF another size", flip_proof_size, "bind.proof", true},
+    {"B-PROOF huge index", huge_index, "bind.proof", true},
+    {"VM is off", says_missing, "bind.missing", true},
+    {"about.json doubled", about_doubled, "bind.host", false},
+    {"about.json with a huge number", about_number, "bind.host", false},
+    {"about.json too deep", about_deep, "bind.host", false},
+    {"L-EMPTY hardware by its word, no log", about_hardware, "log.missing", false},
+    {"K-CREATION CEK is the AK, with the certification of another key", cek_is_ak, "bind.cek",
+     false},
+    {"another host answers, after a NUL", name_with_nul, "bind.host", false},
     {"leaf changed", flip_leaf, "bind.proof", true},
     {"leaf cut", cut_leaf, "bind.leaf", true},
     {"leaf missing", no_leaf, "bind.missing", true},
@@ -410,6 +481,60 @@ static void lie_exportable_ak(struct builder *b)
         builder_prepare(b);
 }
 
+/* A guest's AK that is the host's, and so on: signed all the way, and still no vTPM. */
+static void use_key(struct builder_key *to, const struct builder_key *from)
+{
+        struct pkey *own = to->key;
+
+        *to = *from;
+        to->key = own;
+}
+
+static void lie_host_ak(struct builder *b)
+{
+        use_key(&b->vms[0].ak, &b->ak);
+        builder_prepare(b);
+}
+
+static void lie_host_cek(struct builder *b)
+{
+        use_key(&b->vms[0].ak, &b->cek);
+        builder_prepare(b);
+}
+
+static void lie_host_ek(struct builder *b)
+{
+        use_key(&b->vms[0].ek, &b->ek);
+        builder_prepare(b);
+}
+
+/* Leaf and ek.pub agree; the quote's signer lies below another EK. */
+static void lie_two_eks(struct builder *b)
+{
+        b->vms[0].under = &b->vms[1].ek;
+}
+
+static void lie_name(struct builder *b)
+{
+        struct builder_vm first = b->vms[0];
+
+        /* The leaf of each is shown under the other's name. */
+        b->vms[0].leaf = b->vms[1].leaf;
+        b->vms[1].leaf = first.leaf;
+}
+
+static void lie_host_leaf_of_vm(struct builder *b)
+{
+        b->n_vms = 0;
+        b->challenge.n_vms = 0;
+        b->host_leaf = b->vms[0].leaf;
+}
+
+static void lie_clock(struct builder *b)
+{
+        b->challenge.time = BUILDER_NOW + VERIFY_CLOCK_SKEW + 6;
+}
+
 static const struct {
         const char *name;
         void (*lie)(struct builder *b);
@@ -433,6 +558,13 @@ static const struct {
     {"V-STALL a challenge of tomorrow", lie_future, "bind.time", false},
     {"host's PCR 13 is not its log's", lie_pcr, "log.replay", false},
     {"host booted something unlogged", lie_boot_pcr, "log.replay", false},
+    {"B-AK-SWAP the host's AK as a guest's", lie_host_ak, "bind.ak", true},
+    {"B-AK-SWAP the host's CEK as a guest's AK", lie_host_cek, "bind.ak", true},
+    {"K-TWO-EK the host's EK as a guest's", lie_host_ek, "bind.ek", true},
+    {"K-TWO-EK the quote's signer is below another EK", lie_two_eks, "quote.signer", true},
+    {"E-DUP-UUID leaf of A under B's name", lie_name, "bind.ek", true},
+    {"the host's leaf about itself is of a VM", lie_host_leaf_of_vm, "bind.leaf", false},
+    {"clocks further apart than honest ones", lie_clock, "bind.time", false},
     {"K-UNRESTRICTED CEK", lie_unrestricted_cek, "key.attributes", false},
     {"K-EXPORT host AK", lie_exportable_ak, "key.attributes", false},
 };
@@ -493,6 +625,39 @@ static void verdicts_expire(void **state)
         assert_true(verify_is_current(result, result->expires));
         assert_false(verify_is_current(result, result->expires + 1));
         assert_false(verify_is_current(result, BUILDER_NOW - 3600));
+}
+
+/* C-CHAIN: the same evidence when the host's certificate has expired, and before it began. */
+static void certificates_expire(void **state)
+{
+        static const int64_t days[] = {CA_ISSUE_DAYS + 1, CA_DAYS + 2, -2};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(days); i++) {
+                struct verify_request request = {
+                    .evidence = good, .roots = &here.roots, .now = BUILDER_NOW + days[i] * 86400};
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+                struct err err = {0};
+
+                assert_ok(verify_evidence(&request, &result, &err), &err);
+                judge_refused(result, result->host, "C-CHAIN out of its time", "cert.ak");
+        }
+}
+
+/* V-EMPTY: no policy accepts nothing, also where the host alone is asked. */
+static void empty_policies(void **state)
+{
+        struct verify_result AUTO_VERIFY_RESULT *none = judge_by(good, &here, NULL);
+        struct verify_result AUTO_VERIFY_RESULT *empty = NULL;
+        struct policy AUTO_POLICY *policy = NULL;
+        struct err err = {0};
+
+        (void)state;
+        judge_refused(none, none->host, "V-EMPTY no policy", "policy.empty");
+        assert_ok(policy_new("empty", hash_by_tpm_id(HASH_TPM_SHA256), &policy, &err), &err);
+        empty = judge_by(good, &here, policy);
+        judge_refused(empty, empty->host, "V-EMPTY policy", "policy.empty");
+        judge_refused(empty, empty->vms[0], "V-EMPTY policy", "policy.empty");
 }
 
 /* B-TWO-HOSTS: the same vTPM keys and UUID vouched for by two hosts. */
@@ -662,10 +827,11 @@ static int drop(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(good_is_bound),   cmocka_unit_test(changed_evidence),
-            cmocka_unit_test(signed_lies),     cmocka_unit_test(other_root),
-            cmocka_unit_test(other_challenge), cmocka_unit_test(verdicts_expire),
-            cmocka_unit_test(two_hosts),       cmocka_unit_test(host_alone),
+            cmocka_unit_test(good_is_bound),       cmocka_unit_test(changed_evidence),
+            cmocka_unit_test(signed_lies),         cmocka_unit_test(other_root),
+            cmocka_unit_test(other_challenge),     cmocka_unit_test(verdicts_expire),
+            cmocka_unit_test(certificates_expire), cmocka_unit_test(empty_policies),
+            cmocka_unit_test(two_hosts),           cmocka_unit_test(host_alone),
             cmocka_unit_test(real_boots),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);

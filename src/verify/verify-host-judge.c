@@ -165,6 +165,16 @@ static void compare_software(const struct verify_run *run, struct verify_machine
         host->parts[VERIFY_PROGRAMS] = all_known ? VERIFY_OK : VERIFY_BAD;
 }
 
+/* Nothing to compare with accepts nothing, also where only the host was asked. */
+static void check_policy(const struct verify_run *run, struct verify_machine *host)
+{
+        const struct policy *policy = run->request->policy;
+
+        if (policy == NULL || policy_is_empty(policy))
+                reasons_add(&host->reasons, "policy.empty", REASON_FAIL,
+                            "there is nothing to compare the host with");
+}
+
 static void compare_ptpm(const struct verify_run *run, struct verify_machine *host)
 {
         const struct policy *policy = run->request->policy;
@@ -203,5 +213,6 @@ void verify_host_judge(struct verify_run *run)
         /* Software counts only where a quote that holds tells of it. */
         if (!reasons_failed(&host->reasons))
                 compare_software(run, host);
+        check_policy(run, host);
         compare_ptpm(run, host);
 }

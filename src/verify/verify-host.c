@@ -118,6 +118,10 @@ static void check_cek(struct verify_run *run)
         if (quote_key_name(cek) == NULL)
                 reasons_add(&host->reasons, "bind.cek", REASON_FAIL,
                             "host/cek.pub is no public area of a TPM");
+        else if (bytes_equal(tpm_name_bytes(quote_key_name(cek)),
+                             tpm_name_bytes(quote_key_name(run->ak))))
+                reasons_add(&host->reasons, "bind.cek", REASON_FAIL,
+                            "the host's CEK is its AK: one key must not do both");
         else if (check_certify(run, quote_key_name(cek), attest, signature, &err) != 0)
                 reasons_add(&host->reasons, "bind.cek", REASON_FAIL,
                             "the host's CEK is not certified by its AK: %s", err.text);
@@ -180,10 +184,12 @@ static void read_ek(struct verify_run *run)
                 return;
         if (tpm_public_parse(bytes, &public, &err) != 0 ||
             tpm_name_of_public(&public, &name, &err) != 0 ||
-            quote_endorsement_name(&public, &run->ek_qualified, &err) != 0)
+            quote_endorsement_name(&public, &run->ek_qualified, &err) != 0) {
                 reasons_add(&host->reasons, "bind.ek", REASON_FAIL, "host/ek.pub: %s", err.text);
-        else
-                (void)hex_encode(name.data, name.len, host->id);
+                return;
+        }
+        run->ek_name = name;
+        (void)hex_encode(name.data, name.len, host->id);
 }
 
 void verify_host_keys(struct verify_run *run)

@@ -24,6 +24,7 @@ struct verify_run {
         const struct verify_request *request;
         struct verify_result *result;
         struct quote_key *ak;         /* the host's, or NULL */
+        struct tpm_name ek_name;      /* of the host's EK; len 0: not known */
         struct tpm_name ek_qualified; /* of the host's EK, the AK's parent; len 0: not known */
         struct tpm_name cek_name;     /* len 0 until the AK's certification of it was seen */
         struct bytes host_extra;      /* qualifying data of the host's quote; empty: no quote */

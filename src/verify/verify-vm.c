@@ -5,7 +5,8 @@
 #include "base/hex.h"
 #include "verify/verify-private.h"
 
-#define DIR_MAX (EVIDENCE_COMPONENT_MAX + 8)
+#define DIR_MAX     (EVIDENCE_COMPONENT_MAX + 8)
+#define MISSING_MAX 200 /* bytes of the host's words that are shown */
 
 static void dir_of(const struct verify_machine *vm, char ret_dir[DIR_MAX])
 {
@@ -44,12 +45,29 @@ bool verify_leaf_is_fresh(const struct verify_run *run, const struct verify_leaf
                                        sizeof(leaf->leaf.nonce)) == 0;
 }
 
+/* Why there is nothing, in the host's own words. */
+static void say_missing(struct verify_machine *vm, struct bytes words)
+{
+        char text[MISSING_MAX + 1];
+        size_t len = words.len < MISSING_MAX ? words.len : MISSING_MAX;
+
+        for (size_t i = 0; i < len; i++)
+                text[i] = words.data[i] >= 0x20 && words.data[i] < 0x7f ? (char)words.data[i] : '?';
+        text[len] = '\0';
+        reasons_add(&vm->reasons, "bind.missing", REASON_FAIL,
+                    "there is no evidence of it; the host says \"%s\"", text);
+}
+
 static void read_leaf(struct verify_run *run, struct verify_leaf *leaf, const char *dir)
 {
         struct reasons *reasons = &leaf->machine->reasons;
         struct bytes bytes, proof;
         struct err err = {0};
 
+        if (!verify_find(run, dir, "leaf", &bytes) && verify_find(run, dir, "missing", &bytes)) {
+                say_missing(leaf->machine, bytes);
+                return;
+        }
         if (!verify_get(run, leaf->machine, dir, "leaf", &bytes) ||
             !verify_get(run, leaf->machine, dir, "proof", &proof))
                 return;
@@ -148,11 +166,28 @@ static void check_key_name(struct verify_machine *vm, struct bytes bytes, const 
                             "%s is not the key that the host vouches for", what);
 }
 
+/* A vTPM has keys of its own: no key of the host may pass for a guest's. */
+static void check_apart(const struct verify_run *run, struct verify_machine *vm,
+                        const struct leaf *leaf)
+{
+        const struct tpm_name *ak = run->ak == NULL ? NULL : quote_key_name(run->ak);
+        struct bytes cek = tpm_name_bytes(&run->cek_name);
+
+        if (run->ek_name.len != 0 && leaf_name_equal(&leaf->ek_name, tpm_name_bytes(&run->ek_name)))
+                reasons_add(&vm->reasons, "bind.ek", REASON_FAIL,
+                            "the host's EK is shown as the vTPM's");
+        if ((ak != NULL && leaf_name_equal(&leaf->ak_name, tpm_name_bytes(ak))) ||
+            (cek.len != 0 && leaf_name_equal(&leaf->ak_name, cek)))
+                reasons_add(&vm->reasons, "bind.ak", REASON_FAIL,
+                            "a key of the host is shown as the vTPM's AK");
+}
+
 static void check_keys(const struct verify_run *run, struct verify_machine *vm,
                        const struct leaf *leaf, const char *dir)
 {
         struct bytes bytes;
 
+        check_apart(run, vm, leaf);
         if (verify_get(run, vm, dir, "ek.pub", &bytes))
                 check_key_name(vm, bytes, "bind.ek", "ek.pub", &leaf->ek_name);
         if (verify_get(run, vm, dir, "ak.pub", &bytes))

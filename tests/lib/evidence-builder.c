@@ -271,7 +271,8 @@ static void put_vm(struct builder *b, struct builder_vm *vm, struct evidence *ev
         put(evidence, dir, "ak.pub", (struct bytes){vm->ak.public, vm->ak.public_len});
         (void)hex_encode(vm->qualifying, 32, nonce);
         put(evidence, dir, "nonce.hex", (struct bytes){(uint8_t *)nonce, 64});
-        put_quote(evidence, dir, &vm->ek, &vm->ak, GUEST_PCRS, vm->pcrs, vm->qualifying);
+        put_quote(evidence, dir, vm->under == NULL ? &vm->ek : vm->under, &vm->ak, GUEST_PCRS,
+                  vm->pcrs, vm->qualifying);
         if (vm->tcg_log.len != 0)
                 put(evidence, dir, "binary_bios_measurements", vm->tcg_log);
         if (vm->ima_log.len != 0)

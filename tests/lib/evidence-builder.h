@@ -29,10 +29,11 @@ struct builder_vm {
         char name[BUILDER_NAME_MAX];
         struct builder_key ek, ak;
         uint8_t uuid[LEAF_UUID_SIZE];
-        struct leaf leaf;              /* filled by builder_prepare(), may then be changed */
-        uint8_t qualifying[32];        /* what the vTPM quotes; the same */
-        struct bytes tcg_log, ima_log; /* not owned; empty: none */
-        uint8_t pcrs[24][32];          /* what the vTPM quotes */
+        struct leaf leaf;                /* filled by builder_prepare(), may then be changed */
+        uint8_t qualifying[32];          /* what the vTPM quotes; the same */
+        const struct builder_key *under; /* EK of the quote's signer; NULL: ek */
+        struct bytes tcg_log, ima_log;   /* not owned; empty: none */
+        uint8_t pcrs[24][32];            /* what the vTPM quotes */
 };
 
 struct builder {
