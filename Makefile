@@ -23,7 +23,7 @@ deps:
 # Only the programs: the tests would double the time of a first build.
 demo:
 	@packaging/deps install $(LIST)
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MAKE) --no-print-directory -s $(BUILD)/build.ninja
 	@ninja -C $(BUILD) programs
 	@$(BUILD)/catena demo $(DEMO)
 

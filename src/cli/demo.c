@@ -3,10 +3,12 @@
  * in a real QEMU, one verdict; then a tampered boot and a relayed quote, which must be refused.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,14 +22,18 @@
 #include "cli/program.h"
 #include "crypto/ca.h"
 #include "image/image.h"
+#include "image/kernel.h"
 #include "image/predict.h"
 #include "verify/report.h"
 
-#define VM         "web1"
-#define IMAGE      "web1.img"
-#define MEMORY_MIB 512
-#define CA_DAYS    3650
-#define ENROL_DAYS 365
+#define VM           "web1"
+#define IMAGE        "web1.img"
+#define MEMORY_MIB   512
+#define CA_DAYS      3650
+#define ENROL_DAYS   365
+#define KEEP_POLL_MS 500 /* a signal may come between the question and the sleep */
+#define QUOTED_MAX   (4 * PATH_MAX + 3)
+#define ROOM_MIB     192 /* three disks, one of them twice for a moment, and the evidence */
 
 struct demo {
         struct cli *cli;
@@ -102,15 +108,31 @@ static void show_build(void *user, const char *what)
         cli_progress(user, "%s", what);
 }
 
+/* The user's cache, so that a second demo downloads nothing; without one the demo's own. */
+static int choose_cache(struct demo *demo, char ret_cache[PATH_MAX], struct err *err)
+{
+        struct err ignored = {0};
+
+        if (kernel_cache_dir(ret_cache, &ignored) == 0 && access(ret_cache, W_OK) == 0)
+                return 0;
+        if (path_in(demo, "cache", ret_cache, err) != 0)
+                return err->code;
+        cli_note(demo->cli, "no home directory to write to: downloads go to %s", ret_cache);
+        return fs_make_dir(ret_cache, 0755, err);
+}
+
 static int build_image(struct demo *demo, struct err *err)
 {
         const struct image_progress progress = {.say = show_build, .user = demo->cli};
         char out[PATH_MAX];
         char agent[PATH_MAX];
-        const struct image_request request = {.out = out, .agent = agent, .progress = &progress};
+        char cache[PATH_MAX];
+        const struct image_request request = {
+            .out = out, .agent = agent, .cache = cache, .progress = &progress};
         int rc;
 
-        if (program_path("catena-agent", agent, err) != 0 || path_in(demo, IMAGE, out, err) != 0)
+        if (program_path("catena-agent", agent, err) != 0 || path_in(demo, IMAGE, out, err) != 0 ||
+            choose_cache(demo, cache, err) != 0)
                 return err->code;
         rc = image_build(&request, err);
         cli_progress_end(demo->cli);
@@ -251,6 +273,33 @@ static int make_policy(struct demo *demo, struct err *err)
         return fs_write_file(path, text, len, 0644, err);
 }
 
+/* Before anything is built: what would only fail minutes later. */
+static int check_needs(const struct demo *demo, struct err *err)
+{
+        static const struct {
+                const char *path;
+                const char *package;
+        } needs[] = {{"/usr/bin/qemu-system-x86_64", "qemu-system-x86"},
+                     {"/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"},
+                     {"/usr/share/OVMF/OVMF_VARS_4M.fd", "ovmf"}};
+        struct statvfs fs;
+
+        for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+                if (access(needs[i].path, R_OK) != 0) {
+                        (void)err_set(err, ERR_NOT_FOUND, "%s is missing", needs[i].path);
+                        return err_hint(err,
+                                        "\"make deps\" installs all that is needed; this is in "
+                                        "the package %s",
+                                        needs[i].package);
+                }
+        if (statvfs(demo->dir, &fs) == 0 && fs.f_bavail * fs.f_frsize < (uint64_t)ROOM_MIB << 20) {
+                (void)err_set(err, ERR_IO, "%s has %llu MiB free, and a demo needs %d", demo->dir,
+                              (unsigned long long)(fs.f_bavail * fs.f_frsize >> 20), ROOM_MIB);
+                return err_hint(err, "choose another place with --state");
+        }
+        return image_check_tools("", err);
+}
+
 /* The steps -------------------------------------------------------------------------------------
  */
 
@@ -351,12 +400,35 @@ static int step_tamper(struct demo *demo, struct err *err)
         return judge(demo, "tampered", evidence, nonce, false, err);
 }
 
+/* For a line to paste: in quotes where a space or another sign needs them. */
+static const char *quoted(const char *text, char ret_text[QUOTED_MAX])
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "._=,:/+-@%";
+        size_t len = 0;
+
+        if (strspn(text, plain) == strlen(text)) {
+                (void)snprintf(ret_text, QUOTED_MAX, "%s", text);
+                return ret_text;
+        }
+        ret_text[len++] = '\'';
+        for (; *text != '\0' && len + 6 < QUOTED_MAX; text++)
+                if (*text == '\'')
+                        len += (size_t)snprintf(ret_text + len, 5, "'\\''");
+                else
+                        ret_text[len++] = *text;
+        ret_text[len++] = '\'';
+        ret_text[len] = '\0';
+        return ret_text;
+}
+
 /* The end ---------------------------------------------------------------------------------------
  */
 
 static int summarise(struct demo *demo, struct err *err)
 {
         json_t *results = json_object();
+        char dir[QUOTED_MAX];
 
         if (demo->cli->format == CLI_JSON) {
                 for (size_t i = 0; i < demo->n_results; i++)
@@ -370,41 +442,60 @@ static int summarise(struct demo *demo, struct err *err)
                                       err);
         }
         json_decref(results);
+        (void)quoted(demo->dir, dir);
         say(demo, "Done. The good boot was trusted, every attack was refused.");
         cli_print(demo->cli,
                   "\nEvidence and verdicts stay in %s; check one again with\n"
-                  "  catena evidence verify %s/evidence/good --policy %s/policy.json --ca "
+                  "  %s evidence verify %s/evidence/good --policy %s/policy.json --ca "
                   "%s/ca/ca.crt\n(within five minutes: verdicts age; later, add --at with the "
                   "time in its challenge.json)\n",
-                  demo->dir, demo->dir, demo->dir, demo->dir);
+                  demo->dir, program_invocation_name, dir, dir, dir);
         return 0;
 }
 
 static void keep_running(struct demo *demo)
 {
-        cli_print(demo->cli,
-                  "\nThe hosts keep running; in another terminal, for example:\n"
-                  "  catena --state %s/host-a vm list\n"
-                  "  catena --state %s/host-a attest " VM " --policy %s/policy.json --ca "
-                  "%s/ca/ca.crt\nCtrl-C ends them.\n",
-                  demo->dir, demo->dir, demo->dir, demo->dir);
+        const char *self = program_invocation_name;
+        char dir[QUOTED_MAX];
+
+        (void)quoted(demo->dir, dir);
+        cli_note(demo->cli,
+                 "\nThe hosts keep running; in another terminal, for example:\n"
+                 "  %s --state %s/host-a vm list\n"
+                 "  %s --state %s/host-a attest " VM " --policy %s/policy.json --ca "
+                 "%s/ca/ca.crt\nCtrl-C ends them.",
+                 self, dir, self, dir, dir, dir);
         (void)fflush(stdout);
         while (!cli_interrupted())
-                (void)pause();
+                (void)poll(NULL, 0, KEEP_POLL_MS);
+}
+
+/* One directory holds one demo: an earlier one's keys and evidence are never written over. */
+static int take_dir(struct demo *demo, struct err *err)
+{
+        char path[PATH_MAX];
+
+        (void)snprintf(demo->dir, sizeof(demo->dir), "%s", demo->cli->state);
+        if (fs_make_dir(demo->dir, 0700, err) != 0 || path_in(demo, "ca", path, err) != 0)
+                return err->code;
+        if (access(path, F_OK) != 0)
+                return 0;
+        (void)err_set(err, ERR_CONFLICT, "%s: there is a demo in it already", demo->dir);
+        return err_hint(err, "name another directory with --state, or remove that one");
 }
 
 static int choose_dir(struct demo *demo, struct err *err)
 {
         const char *base = getenv("TMPDIR");
 
-        if (demo->cli->state_given) {
-                (void)snprintf(demo->dir, sizeof(demo->dir), "%s", demo->cli->state);
-                return fs_make_dir(demo->dir, 0700, err);
-        }
+        if (demo->cli->state_given)
+                return take_dir(demo, err);
         (void)snprintf(demo->dir, sizeof(demo->dir), "%s/catena-demo-XXXXXX",
-                       base == NULL ? "/tmp" : base);
-        if (mkdtemp(demo->dir) == NULL)
-                return err_set_errno(err, errno, "make %s", demo->dir);
+                       base == NULL || base[0] != '/' ? "/tmp" : base);
+        if (mkdtemp(demo->dir) == NULL) {
+                (void)err_set_errno(err, errno, "make %s", demo->dir);
+                return err_hint(err, "name a directory with --state");
+        }
         return 0;
 }
 
@@ -415,10 +506,13 @@ static int run_steps(struct demo *demo, struct err *err)
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-                if (steps[i](demo, err) != 0)
-                        return err->code;
+                int rc = steps[i](demo, err);
+
+                /* Ctrl-C reaches our children too, and what they die of is not the reason. */
                 if (cli_interrupted())
                         return err_set(err, ERR_INTERRUPTED, "interrupted");
+                if (rc != 0)
+                        return rc;
         }
         return summarise(demo, err);
 }
@@ -428,6 +522,9 @@ static int run(struct cli *cli, struct err *err)
         struct demo demo = {.cli = cli, .started = time(NULL)};
         int rc = choose_dir(&demo, err);
 
+        if (rc != 0)
+                return rc;
+        rc = check_needs(&demo, err);
         if (rc == 0)
                 rc = run_steps(&demo, err);
         if (rc == 0 && cli_switch(cli, "keep"))

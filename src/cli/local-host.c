@@ -15,6 +15,8 @@
 
 #define READY_TIMEOUT_MSEC 60000
 #define STOP_TIMEOUT_MSEC  20000
+#define WORDS_MAX          320
+#define LOG_MAX            (1U << 20)
 
 /* Daemons say READY=1 as sd_notify(3) does: to a datagram socket of ours. */
 static int open_notify(const char *path, int *ret_fd, struct err *err)
@@ -24,8 +26,10 @@ static int open_notify(const char *path, int *ret_fd, struct err *err)
 
         if (fd < 0)
                 return err_set_errno(err, errno, "make socket");
-        if (strlen(path) >= sizeof(address.sun_path))
-                return err_set(err, ERR_USAGE, "the state directory's path is too long");
+        if (strlen(path) >= sizeof(address.sun_path)) {
+                (void)err_set(err, ERR_USAGE, "%s: too long for a socket's path", path);
+                return err_hint(err, "name a directory with a shorter path with --state");
+        }
         (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         (void)unlink(path);
         if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
@@ -34,12 +38,33 @@ static int open_notify(const char *path, int *ret_fd, struct err *err)
         return 0;
 }
 
+/* ": " and the last line of a log, or nothing. */
+static const char *last_words(const char *log, char ret_words[WORDS_MAX])
+{
+        AUTO_FREE uint8_t *data = NULL;
+        struct err ignored = {0};
+        const char *line;
+        size_t len;
+
+        ret_words[0] = '\0';
+        if (fs_read_file(log, LOG_MAX, &data, &len, &ignored) != 0)
+                return ret_words;
+        while (len > 0 && data[len - 1] == '\n')
+                data[--len] = '\0';
+        line = memrchr(data, '\n', len);
+        if (len > 0)
+                (void)snprintf(ret_words, WORDS_MAX, ": %s",
+                               line == NULL ? (const char *)data : line + 1);
+        return ret_words;
+}
+
 static int wait_ready(int notify, const struct spawn_child *child, const char *name,
                       const char *log, struct err *err)
 {
         for (;;) {
                 struct pollfd fds[2] = {{.fd = notify, .events = POLLIN},
                                         {.fd = child->pidfd, .events = POLLIN}};
+                char words[WORDS_MAX];
                 char text[256];
                 ssize_t n;
                 int rc = poll(fds, 2, READY_TIMEOUT_MSEC);
@@ -51,8 +76,9 @@ static int wait_ready(int notify, const struct spawn_child *child, const char *n
                 if (rc == 0)
                         return err_set(err, ERR_TIMEOUT, "%s is not ready", name);
                 if (fds[0].revents == 0) {
-                        (void)err_set(err, ERR_FAILED, "%s ended at its start", name);
-                        return err_hint(err, "its words are in %s", log);
+                        (void)err_set(err, ERR_FAILED, "%s ended at its start%s", name,
+                                      last_words(log, words));
+                        return err_hint(err, "all its words are in %s", log);
                 }
                 n = recv(notify, text, sizeof(text) - 1, 0);
                 text[n < 0 ? 0 : n] = '\0';

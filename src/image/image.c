@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/macro.h"
 #include "image/disk.h"
 #include "image/guest.h"
 #include "image/kernel.h"
@@ -115,6 +116,28 @@ static int write_out(struct build *build, const char *cmdline, const char *out, 
         return rc;
 }
 
+int image_check_tools(const char *root, struct err *err)
+{
+        static const struct {
+                const char *path;
+                const char *package;
+        } tools[] = {{"/usr/bin/grub-mkimage", "grub-common"},
+                     {"/usr/lib/grub/x86_64-efi/tpm.mod", "grub-efi-amd64-bin"},
+                     {"/usr/bin/mformat", "mtools"},
+                     {"/usr/bin/mcopy", "mtools"}};
+        char path[PATH_MAX];
+
+        for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
+                (void)snprintf(path, sizeof(path), "%s%s", root, tools[i].path);
+                if (access(path, R_OK) == 0)
+                        continue;
+                (void)err_set(err, ERR_NOT_FOUND, "%s is missing", path);
+                return err_hint(err, "install the package %s: apt-get install %s", tools[i].package,
+                                tools[i].package);
+        }
+        return 0;
+}
+
 int image_build(const struct image_request *request, struct err *err)
 {
         CLEANUP(build_free_p) struct build *build = calloc(1, sizeof(*build));
@@ -123,7 +146,9 @@ int image_build(const struct image_request *request, struct err *err)
 
         if (build == NULL)
                 return err_set(err, ERR_NO_MEMORY, "image");
-        rc = disk_grub_cfg(cmdline, build->grub_cfg, sizeof(build->grub_cfg), err);
+        rc = image_check_tools("", err);
+        if (rc == 0)
+                rc = disk_grub_cfg(cmdline, build->grub_cfg, sizeof(build->grub_cfg), err);
         if (rc == 0)
                 rc = scratch_init(&build->scratch, err);
         if (rc == 0)

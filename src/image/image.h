@@ -29,6 +29,13 @@ struct image_request {
  */
 int image_build(const struct image_request *request, struct err *err) MUST_CHECK;
 
+/*
+ * Whether the programs that a build needs are there, below root ("" for this machine). A build
+ * looks by itself; this is for who wants to know before other work. ERR_NOT_FOUND, with the Debian
+ * package in the hint.
+ */
+int image_check_tools(const char *root, struct err *err) MUST_CHECK;
+
 /* Changes that still boot, one part each: what appraisal must find and name. */
 enum image_tamper {
         IMAGE_TAMPER_GRUB,    /* one byte of GRUB's DOS stub */

@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/fs.h"
 #include "base/hex.h"
 #include "crypto/hash.h"
@@ -38,7 +41,9 @@ int kernel_cache_dir(char ret_dir[PATH_MAX], struct err *err)
                 rc = fs_join(ret_dir, PATH_MAX, home, ".cache/catena", err);
         else
                 return err_set(err, ERR_NOT_FOUND, "no HOME: name a cache directory with --cache");
-        return rc == 0 ? fs_make_dir(ret_dir, 0755, err) : rc;
+        if (rc == 0 && fs_make_dir(ret_dir, 0755, err) != 0)
+                rc = err_hint(err, "name a cache directory with --cache or XDG_CACHE_HOME");
+        return rc;
 }
 
 static int copy_name(char *ret_name, size_t size, const char *text, size_t len, struct err *err)
@@ -182,7 +187,14 @@ static int download(const char *cache, const struct package *package, struct err
             .package = "apt", .argv = argv, .dir = cache, .stdin_fd = -1, .stdout_fd = -1};
 
         (void)snprintf(what, sizeof(what), "%s=%s", package->name, package->version);
-        return tool_run(&tool, err);
+        if (tool_run(&tool, err) == 0)
+                return 0;
+        if (err->code == ERR_FAILED)
+                (void)err_hint(err,
+                               "check the network and the disk, run apt-get update, or put "
+                               "%s_%s_amd64.deb into %s",
+                               package->name, package->version, cache);
+        return err->code;
 }
 
 /* Unpacks beside the final name and renames, so that a half unpacked kernel is never used. */
@@ -223,6 +235,19 @@ static int cache_paths(const char *cache, const struct package *package, char *r
         return 0;
 }
 
+/* One builder at a time in a cache: apt writes a download in place. Freed by closing. */
+static int lock_cache(const char *cache, int *ret_lock, struct err *err)
+{
+        AUTO_FD int fd = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "%s", cache);
+        if (flock(fd, LOCK_EX) != 0)
+                return err_set_errno(err, errno, "%s: lock", cache);
+        *ret_lock = TAKE_FD(fd);
+        return 0;
+}
+
 int kernel_fetch(const char *cache, const struct image_progress *progress,
                  struct kernel *ret_kernel, struct err *err)
 {
@@ -230,11 +255,14 @@ int kernel_fetch(const char *cache, const struct image_progress *progress,
         char archive[PATH_MAX];
         char dir[PATH_MAX];
         struct kernel kernel;
+        AUTO_FD int lock = -1;
         int rc;
 
         if (package == NULL)
                 return err_set(err, ERR_NO_MEMORY, "kernel");
-        rc = find_package(package, err);
+        rc = lock_cache(cache, &lock, err);
+        if (rc == 0)
+                rc = find_package(package, err);
         if (rc == 0)
                 rc = cache_paths(cache, package, archive, dir, err);
         if (rc == 0 && check_archive(archive, package, err) < 0) {

@@ -313,13 +313,25 @@ static int set_up(void **state)
         return 0;
 }
 
+/* A machine without the packages: the hint names the first of them. */
+static void test_missing_tools(void **state)
+{
+        struct err err = {0};
+
+        (void)state;
+        assert_int_equal(image_check_tools("/nonexistent", &err), ERR_NOT_FOUND);
+        assert_non_null(strstr(err.text, "grub-mkimage"));
+        assert_non_null(strstr(err.hint, "apt-get install grub-common"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_measured_order),
-            cmocka_unit_test(test_refused),     cmocka_unit_test(test_missing_module),
-            cmocka_unit_test(test_two_kernels), cmocka_unit_test(test_tamper),
-            cmocka_unit_test(test_bad_disk),    cmocka_unit_test(test_bad_manifest),
+            cmocka_unit_test(test_missing_tools),  cmocka_unit_test(test_same_bytes),
+            cmocka_unit_test(test_measured_order), cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_missing_module), cmocka_unit_test(test_two_kernels),
+            cmocka_unit_test(test_tamper),         cmocka_unit_test(test_bad_disk),
+            cmocka_unit_test(test_bad_manifest),
         };
 
         return cmocka_run_group_tests(tests, set_up, NULL);
