@@ -405,7 +405,7 @@ static void ima_as_events(struct bent *bent)
         (void)add(bent, 10, EV_IPL, "/evil");
 }
 
-enum pcrs { AS_BOOTED, AS_LOGGED };
+enum pcrs { AS_BOOTED, AS_LOGGED, AS_RESET };
 
 static const struct {
         const char *name;
@@ -445,7 +445,8 @@ static const struct {
     {"L-BANK-UNEXT only SHA-1 is logged", sha1_only, AS_BOOTED, "log.replay"},
     {"L-NOACTION PCR index 0xffffffff", no_pcr, AS_BOOTED, "log.malformed"},
     {"L-LEGACY PCR index 99", pcr_99, AS_BOOTED, "log.malformed"},
-    {"Q-RESET a log of what came later", more_pcr, AS_BOOTED, "log.replay"},
+    {"L-DUP an event that never was", more_pcr, AS_BOOTED, "log.replay"},
+    {"Q-RESET the TPM began anew, the logs did not", unchanged, AS_RESET, "log.replay"},
     {"a PCR that the policy does not know", more_pcr, AS_LOGGED, "policy.pcr"},
     {"I-TAIL shorter", ima_shorter, AS_BOOTED, "ima.replay"},
     {"I-TAIL longer", ima_longer, AS_BOOTED, NULL},
@@ -475,6 +476,8 @@ static void run_row(size_t i, struct builder *b, const struct judge_boot *boot,
         judge_boot_into(boot, b);
         if (rows[i].pcrs == AS_LOGGED)
                 requote(bent, b->vms[0].pcrs);
+        else if (rows[i].pcrs == AS_RESET)
+                memset(b->vms[0].pcrs, 0, sizeof(b->vms[0].pcrs));
         b->vms[0].tcg_log = writer_bytes(&bent->tcg_log);
         b->vms[0].ima_log = writer_bytes(&bent->ima_log);
         evidence = builder_build(b);
