@@ -36,8 +36,6 @@ struct agent_link {
         size_t n_pending;
 };
 
-static void answer_all(struct agent_link *link, const struct err *err);
-
 static void pending_free(struct pending *pending)
 {
         free(pending->payload);
@@ -61,11 +59,10 @@ static int ask_next(struct agent_link *link, struct err *err)
         return wire_event_forward(link->we, &frame, err);
 }
 
-/* The first question is answered; what the reply does may bring another one. */
-static void answer(struct agent_link *link, const struct wire_frame *frame, const struct err *err)
+/* The first question gets its answer, or why there is none; what the reply does may bring more. */
+static void settle(struct agent_link *link, const struct wire_frame *frame, const struct err *err)
 {
         struct pending *pending = link->first;
-        struct err failure = {0};
 
         link->first = pending->next;
         link->n_pending--;
@@ -73,15 +70,23 @@ static void answer(struct agent_link *link, const struct wire_frame *frame, cons
         (void)sd_event_source_set_enabled(link->timeout, SD_EVENT_OFF);
         pending->question.reply(pending->question.user, frame, err);
         pending_free(pending);
-        while (link->up && link->first != NULL && !link->asked && ask_next(link, &failure) != 0)
-                answer_all(link, &failure);
 }
 
+/* Whoever waits is told that there will be no answer. */
 static void answer_all(struct agent_link *link, const struct err *err)
 {
         link->up = false;
         while (link->first != NULL)
-                answer(link, NULL, err);
+                settle(link, NULL, err);
+}
+
+static void answer(struct agent_link *link, const struct wire_frame *frame, const struct err *err)
+{
+        struct err failure = {0};
+
+        settle(link, frame, err);
+        if (link->up && ask_next(link, &failure) != 0)
+                answer_all(link, &failure);
 }
 
 static int take_hello(struct agent_link *link, const struct wire_frame *frame, struct err *err)
