@@ -95,7 +95,11 @@ static void print_words(struct cli *cli, const struct verdict *verdict, bool wit
 {
         char tree[TREE_MAX];
 
-        cli_print(cli, "%s\n", verdict_tier_name(verdict->tier));
+        /* Without a policy nobody said what may run: a good quote is no good machine. */
+        if (!with_policy && verdict->tier != VERDICT_CONTRAINDICATED)
+                cli_print(cli, "the quote holds; what was booted was compared with nothing\n");
+        else
+                cli_print(cli, "%s\n", verdict_tier_name(verdict->tier));
         if (with_policy) {
                 verdict_tree(verdict, tree, sizeof(tree));
                 cli_print(cli, "%s\n", tree);

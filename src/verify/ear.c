@@ -7,7 +7,8 @@
 #include "verify/base64url.h"
 #include "verify/jwt.h"
 
-#define NONCE_TEXT (BASE64URL_LEN(CHALLENGE_NONCE_SIZE) + 1)
+#define POLICY_URI_MAX (3 * POLICY_NAME_MAX + 32)
+#define NONCE_TEXT     (BASE64URL_LEN(CHALLENGE_NONCE_SIZE) + 1)
 
 /* AR4SI 2.3.4: the values that we give. */
 enum {
@@ -107,9 +108,24 @@ static json_t *parts_of(const struct verify_machine *machine)
         return parts;
 }
 
+/* A URI of the policy's name: what is not unreserved in RFC 3986, 2.3 is percent-encoded. */
+static void policy_uri(const char *name, char ret_uri[POLICY_URI_MAX])
+{
+        static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                         "0123456789-._~";
+        size_t len = (size_t)snprintf(ret_uri, POLICY_URI_MAX, "urn:catena:policy:");
+
+        for (; *name != '\0'; name++) {
+                bool is_plain = strchr(unreserved, *name) != NULL;
+
+                len += (size_t)snprintf(ret_uri + len, POLICY_URI_MAX - len,
+                                        is_plain ? "%c" : "%%%02X", (unsigned char)*name);
+        }
+}
+
 static json_t *submod_of(const struct verify_result *result, const struct verify_machine *machine)
 {
-        char policy[POLICY_NAME_MAX + 32];
+        char policy[POLICY_URI_MAX];
         json_t *submod =
             json_pack("{s:s, s:o, s:o, s:o}", "ear.status", verify_tier_name(machine->tier),
                       "ear.trustworthiness-vector", vector_of(result, machine), EAR_REASONS,
@@ -117,7 +133,7 @@ static json_t *submod_of(const struct verify_result *result, const struct verify
 
         if (submod == NULL || result->policy[0] == '\0')
                 return submod;
-        (void)snprintf(policy, sizeof(policy), "urn:catena:policy:%s", result->policy);
+        policy_uri(result->policy, policy);
         if (json_object_set_new(submod, "ear.appraisal-policy-id", json_string(policy)) != 0) {
                 json_decref(submod);
                 return NULL;

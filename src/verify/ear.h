@@ -10,6 +10,10 @@
 
 #include "verify/verify.h"
 
+/*
+ * The profile that the libraries of the Veraison project read, with the names of claims of the
+ * drafts up to -02 ("ear.status"); later drafts write them otherwise, under profiles of their own.
+ */
 #define EAR_PROFILE "tag:github.com,2023:veraison/ear"
 
 /* Private claims of ours in every submod. */

@@ -119,6 +119,11 @@ static void trust_vector(void **state)
         assert_int_equal(claim(claims, "host-a/web1", "instance-identity"), 2);
         assert_int_equal(claim(claims, "host-a/web1", "executables"), 2);
         assert_int_equal(claim(claims, "host-a/web1", "configuration"), 2);
+        /* By the host's own word: no claim. */
+        (void)snprintf(s->result.ptpm, sizeof(s->result.ptpm), "hardware");
+        json_decref(claims);
+        assert_ok(ear_claims(&s->result, &claims, &err), &err);
+        assert_int_equal(claim(claims, "host-a", "hardware"), 0);
         s->vm.parts[VERIFY_PROGRAMS] = VERIFY_NOT_MEASURED;
         assert_ok(ear_claims(&s->result, &partial, &err), &err);
         assert_int_equal(claim(partial, "host-a/web1", "executables"), 3);
@@ -129,6 +134,22 @@ static void trust_vector(void **state)
         assert_int_equal(claim(changed, "host-a/web1", "executables"), 96);
         assert_int_equal(claim(changed, "host-a/web1", "configuration"), 0);
         assert_int_equal(claim(changed, "host-a/web1", "instance-identity"), 97);
+}
+
+/* EAR wants a URI, and a policy may be called anything. */
+static void policies_are_uris(void **state)
+{
+        struct sample AUTO_FREE *s = sample_new();
+        json_t AUTO_JSON *claims = NULL;
+        struct err err = {0};
+        json_t *submod;
+
+        (void)state;
+        (void)snprintf(s->result.policy, sizeof(s->result.policy), "web 1%%/\xc3\xa9");
+        assert_ok(ear_claims(&s->result, &claims, &err), &err);
+        submod = json_object_get(json_object_get(claims, "submods"), "host-a");
+        assert_string_equal(json_string_value(json_object_get(submod, "ear.appraisal-policy-id")),
+                            "urn:catena:policy:web%201%25%2F%C3%A9");
 }
 
 static struct bytes text_bytes(const char *text)
@@ -254,10 +275,10 @@ static int free_key(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(tree_for_people), cmocka_unit_test(no_false_ticks),
-            cmocka_unit_test(trust_vector),    cmocka_unit_test(signed_and_checked),
-            cmocka_unit_test(strict_claims),   cmocka_unit_test(worst_status),
-            cmocka_unit_test(report_as_json),
+            cmocka_unit_test(tree_for_people),    cmocka_unit_test(no_false_ticks),
+            cmocka_unit_test(trust_vector),       cmocka_unit_test(policies_are_uris),
+            cmocka_unit_test(signed_and_checked), cmocka_unit_test(strict_claims),
+            cmocka_unit_test(worst_status),       cmocka_unit_test(report_as_json),
         };
         return cmocka_run_group_tests_name("verify-ear", tests, make_key, free_key);
 }
