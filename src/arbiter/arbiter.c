@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arbiter/embedded.h"
+#include "base/sandbox.h"
 #include "base/secret.h"
 #include "crypto/hash.h"
 #include "tpm/credential.h"
@@ -93,6 +94,24 @@ static int open_embedded(struct arbiter *arbiter, const struct ptpm_open *open, 
         return tpm_open_fd(&options, &arbiter->tpm, err);
 }
 
+/* The TPM is open, drivers are loaded: from here on it saves its state and opens nothing else. */
+static int lock_up(struct arbiter *arbiter, char *ret_degraded, size_t size, struct err *err)
+{
+        const char *embedded =
+            arbiter->embedded == NULL ? "" : embedded_degraded(arbiter->embedded);
+        char words[64];
+        unsigned degraded;
+
+        if (sandbox_restrict_files(arbiter->embedded == NULL ? -1 : embedded_dir(arbiter->embedded),
+                                   &degraded, err) != 0)
+                return err_wrap(err, "arbiter");
+        (void)sandbox_describe(degraded, words, sizeof(words));
+        (void)snprintf(ret_degraded, size, "%s%s%s%s", embedded,
+                       embedded[0] != '\0' && words[0] != '\0' ? "; " : "",
+                       words[0] != '\0' ? "arbiter: no " : "", words);
+        return 0;
+}
+
 static int serve_open(struct arbiter *arbiter, const void *message, struct err *err)
 {
         const struct ptpm_open *open = message;
@@ -112,11 +131,10 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
         if (rc != 0)
                 return rc;
         if (tpm_startup(arbiter->tpm, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0)
+            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
+            lock_up(arbiter, degraded, sizeof(degraded), err) != 0)
                 return err->code;
         opened.kind = wire_text(kind_of(tcti));
-        (void)snprintf(degraded, sizeof(degraded), "%s",
-                       arbiter->embedded == NULL ? "" : embedded_degraded(arbiter->embedded));
         opened.degraded = wire_text_fit(degraded, 256);
         opened.ek_pub = bytes_of(tpm_key_public(ek));
         return answer(arbiter, ptpm_opened_code, &opened, err);

@@ -256,6 +256,11 @@ void embedded_options(struct embedded *embedded, struct tpm_fd_options *ret_opti
                                                .arg = embedded};
 }
 
+int embedded_dir(const struct embedded *embedded)
+{
+        return embedded->dir;
+}
+
 const char *embedded_degraded(const struct embedded *embedded)
 {
         return embedded->degraded;

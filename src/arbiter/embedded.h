@@ -32,6 +32,9 @@ int embedded_open(const struct embedded_request *request, struct embedded **ret_
 /* How to reach it with tpm_open_fd(): its data socket, and its wishes to be stored served. */
 void embedded_options(struct embedded *embedded, struct tpm_fd_options *ret_options);
 
+/* The directory that its state is saved in; stays the embedded TPM's. */
+int embedded_dir(const struct embedded *embedded);
+
 /* What the kernel did not grant to the engine's sandbox, or "". */
 const char *embedded_degraded(const struct embedded *embedded);
 

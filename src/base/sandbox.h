@@ -50,6 +50,7 @@ struct sandbox_policy {
         size_t n_keep;
         unsigned n_files; /* RLIMIT_NOFILE */
         int other_errno;  /* 0: other calls kill the process; else they fail with this errno */
+        unsigned skip;    /* SANDBOX_FDS, SANDBOX_LIMITS: not for a process that needs neither */
 };
 
 /*
@@ -58,6 +59,13 @@ struct sandbox_policy {
  */
 int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded,
                   struct err *err) MUST_CHECK;
+
+/*
+ * Landlock alone, for a process that needs more than a worker: of the file system only what lies
+ * beneath the directory dir (-1: nothing), and no new TCP connections. Descriptors that are open
+ * stay of use. *ret_degraded as above. The process has no_new_privs already.
+ */
+int sandbox_restrict_files(int dir, unsigned *ret_degraded, struct err *err) MUST_CHECK;
 
 /* "landlock, tcp" for these bits, into size bytes; returns ret_text. */
 char *sandbox_describe(unsigned steps, char *ret_text, size_t size);

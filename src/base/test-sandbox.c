@@ -231,12 +231,52 @@ static void says_what_is_missing(void **state)
                             "landloc");
 }
 
+/* 0: as it should be; 77: this kernel has no Landlock. */
+static int use_files(bool with_dir)
+{
+        int dir = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        unsigned degraded = 0;
+        struct err err = {0};
+        int fd;
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            sandbox_restrict_files(with_dir ? dir : -1, &degraded, &err) != 0)
+                return 1;
+        if (degraded != 0)
+                return 77;
+        if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
+                return 2;
+        fd = openat(dir, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (!with_dir)
+                return fd < 0 ? 0 : 3;
+        return fd >= 0 && renameat(dir, "new", dir, "old") == 0 ? 0 : 4;
+}
+
+static void one_directory_or_none_is_left(void **state)
+{
+        (void)state;
+        (void)test_dir(); /* the parent's, which removes it */
+        for (int with_dir = 0; with_dir < 2; with_dir++) {
+                int status = 0;
+                pid_t pid = fork();
+
+                if (pid == 0)
+                        _exit(use_files(with_dir));
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                assert_true(WIFEXITED(status));
+                if (WEXITSTATUS(status) == 77)
+                        skip();
+                assert_int_equal(WEXITSTATUS(status), 0);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(dies_by_any_call_not_listed),
             cmocka_unit_test(landlock_limits_and_dumpable_hold_by_themselves),
             cmocka_unit_test(says_what_is_missing),
+            cmocka_unit_test(one_directory_or_none_is_left),
         };
         return cmocka_run_group_tests_name("base-sandbox", tests, NULL, NULL);
 }

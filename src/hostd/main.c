@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "hostd/confine.h"
 #include "hostd/relay.h"
 
 static const char usage[] =
@@ -74,12 +75,19 @@ static int serve(sd_event *event, const char *state, struct err *err)
         const struct relay_request request = {
             .event = event, .listen_path = listen_path, .tcb_path = tcb_path};
         struct relay *relay = NULL;
+        char degraded[128];
         int rc;
 
         if (fs_join(listen_path, sizeof(listen_path), state, "run/catenad.sock", err) != 0 ||
             fs_join(tcb_path, sizeof(tcb_path), state, "run/tcb.sock", err) != 0 ||
             watch_signals(event, err) != 0 || relay_new(&request, &relay, err) != 0)
                 return err->code;
+        if (confine_relay(degraded, sizeof(degraded), err) != 0) {
+                relay_free(relay);
+                return err->code;
+        }
+        if (degraded[0] != '\0')
+                log_warning(NULL, "sandbox: no %s", degraded);
         (void)sd_notify(0, "READY=1");
         rc = sd_event_loop(event);
         relay_free(relay);
