@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -18,6 +19,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/fs.h"
+
+#define UID_MAP_MAX 65536
 
 static const struct {
         unsigned bit;
@@ -282,15 +286,44 @@ static int write_proc(pid_t pid, const char *name, const char *text, struct err 
         return 0;
 }
 
-/* One id each, mapped to itself: inside, the child is an ordinary user without capabilities. */
-static int map_ids(pid_t pid, struct err *err)
+/*
+ * Whether root may really become this user: in a container with one id only it may not, and then
+ * counts as an ordinary user, with namespaces instead. An unreadable map is the kernel's business.
+ */
+static bool may_become(uid_t uid)
 {
+        uint8_t AUTO_FREE *text = NULL;
+        struct err ignored = {0};
+        unsigned inside, count;
+        const char *line;
+        size_t len;
+
+        if (fs_read_file("/proc/self/setgroups", 64, &text, &len, &ignored) == 0 &&
+            strncmp((const char *)text, "deny", 4) == 0)
+                return false;
+        free(TAKE(text));
+        if (fs_read_file("/proc/self/uid_map", UID_MAP_MAX, &text, &len, &ignored) != 0)
+                return true;
+        for (line = (const char *)text; line != NULL; line = strchr(line + 1, '\n'))
+                if (sscanf(line, "%u %*u %u", &inside, &count) == 2 && uid >= inside &&
+                    uid - inside < count)
+                        return true;
+        return false;
+}
+
+/*
+ * One id each: inside, the child is an ordinary user without capabilities. It has its own number,
+ * or where root could not give it one the number that it was to have.
+ */
+static int map_ids(pid_t pid, const struct spawn_request *request, struct err *err)
+{
+        const bool root = geteuid() == 0 && request->uid != 0;
         char uids[64];
         char gids[64];
         int rc;
 
-        (void)snprintf(uids, sizeof(uids), "%u %u 1", geteuid(), geteuid());
-        (void)snprintf(gids, sizeof(gids), "%u %u 1", getegid(), getegid());
+        (void)snprintf(uids, sizeof(uids), "%u %u 1", root ? request->uid : geteuid(), geteuid());
+        (void)snprintf(gids, sizeof(gids), "%u %u 1", root ? request->gid : getegid(), getegid());
         rc = write_proc(pid, "setgroups", "deny", err);
         if (rc == 0)
                 rc = write_proc(pid, "uid_map", uids, err);
@@ -362,13 +395,13 @@ static int start(struct plan *plan, struct spawn_child *child, struct err *err)
         if (recv(ours, &ready, 1, 0) != 1)
                 return err_set(err, ERR_FAILED, "start %s: the child died", plan->request->path);
         if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)
-                rc = map_ids(child->pid, err);
+                rc = map_ids(child->pid, plan->request, err);
         return rc != 0 ? rc : release(ours, plan, err);
 }
 
 int spawn_start(const struct spawn_request *request, struct spawn_child *ret_child, struct err *err)
 {
-        const bool root = geteuid() == 0;
+        const bool root = geteuid() == 0 && (request->uid == 0 || may_become(request->uid));
         const unsigned wanted = request->isolate & (root ? ~(unsigned)SPAWN_ISOLATE_USER : ~0U);
         struct plan plan = {
             .request = request, .isolate = wanted, .change_user = root && request->uid != 0};

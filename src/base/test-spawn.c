@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -385,6 +386,65 @@ static void without_root_a_user_namespace_does(void **state)
                 assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static bool put_line(const char *path, const char *line)
+{
+        int AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        return fd >= 0 && write(fd, line, strlen(line)) == (ssize_t)strlen(line);
+}
+
+/* Root of a container that has one id: the child has the wanted one in its own namespace. */
+static int spawn_with_one_id(void)
+{
+        const char *argv[] = {self, "user", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        char map[32];
+        int status = -1;
+
+        if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+                return 10;
+        if (unshare(CLONE_NEWUSER) < 0)
+                return 3;
+        (void)snprintf(map, sizeof(map), "0 %d 1", NOBODY);
+        if (!put_line("/proc/self/setgroups", "deny") || !put_line("/proc/self/uid_map", map) ||
+            !put_line("/proc/self/gid_map", map) || geteuid() != 0)
+                return 11;
+        request.path = "/proc/self/exe";
+        request.isolate = SPAWN_ISOLATE_USER;
+        request.uid = request.gid = NOBODY;
+        if (spawn_start(&request, &child, &err) != 0) {
+                (void)fprintf(stderr, "%s\n", err.text);
+                return 12;
+        }
+        if (spawn_wait(&child, 20000, &status, &err) != 0)
+                return 13;
+        if (child.degraded != 0)
+                return 3;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 14;
+}
+
+static void root_with_one_id_uses_a_user_namespace(void **state)
+{
+        int status = -1;
+        pid_t pid;
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        pid = fork();
+        if (pid == 0)
+                _exit(spawn_with_one_id());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 3)
+                print_message("[  NOTE    ] no user namespaces here\n");
+        else
+                assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void waits_no_longer_than_told_and_kills(void **state)
 {
         const char *argv[] = {self, "sleep", NULL};
@@ -448,6 +508,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(own_user_needs_no_way_to_the_program),
             cmocka_unit_test(in_a_chroot_mounts_are_said_to_be_shared),
             cmocka_unit_test(without_root_a_user_namespace_does),
+            cmocka_unit_test(root_with_one_id_uses_a_user_namespace),
             cmocka_unit_test(waits_no_longer_than_told_and_kills),
             cmocka_unit_test(dies_with_its_starter),
         };

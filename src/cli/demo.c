@@ -91,6 +91,22 @@ static int make_ca(struct demo *demo, struct err *err)
         return pkey_save_private(verifier, path, err);
 }
 
+/* What the kernel or the container refuses is said where the user looks, not in a log alone. */
+static int say_sandbox(struct demo *demo, const char *name, struct local_host *host,
+                       struct err *err)
+{
+        const struct tcb_status ask = {0};
+        struct tcb_status_is status;
+        char sandbox[257];
+
+        if (client_call(host->client, tcb_status_code, &ask, tcb_status_is_code, &status,
+                        sizeof(status), err) != 0)
+                return err->code;
+        if (wire_text_copy(status.sandbox, sandbox, sizeof(sandbox))[0] != '\0')
+                cli_note(demo->cli, "%s: warning: the sandbox is degraded: %s", name, sandbox);
+        return 0;
+}
+
 static int start_host(struct demo *demo, const char *name, struct local_host *host, struct err *err)
 {
         char state[PATH_MAX];
@@ -98,7 +114,8 @@ static int start_host(struct demo *demo, const char *name, struct local_host *ho
         char enrolled[64];
 
         if (path_in(demo, name, state, err) != 0 || path_in(demo, "ca", ca, err) != 0 ||
-            local_host_start(demo->cli, state, name, host, err) != 0)
+            local_host_start(demo->cli, state, name, host, err) != 0 ||
+            say_sandbox(demo, name, host, err) != 0)
                 return err->code;
         return enrol_host(host->client, ca, ENROL_DAYS, enrolled, err);
 }
