@@ -150,17 +150,19 @@ static int learn_live(struct cli *cli, struct policy **ret_policy, struct err *e
         const struct collect_request request = {.scope = TCB_SCOPE_VM, .vm = cli_arg(cli, 0)};
         struct client AUTO_CLIENT *client = NULL;
         struct evidence AUTO_EVIDENCE *evidence = NULL;
+        const struct golden_request golden = {
+            .vm = request.vm,
+            .name = name == NULL ? "guest" : name,
+            .firmware = firmware == NULL ? "firmware" : firmware,
+        };
         uint8_t nonce[CHALLENGE_NONCE_SIZE];
+        int rc = client_open(cli, &client, err);
 
-        if (client_open(cli, &client, err) != 0 ||
-            collect_evidence(client, &request, &evidence, nonce, err) != 0)
-                return err->code;
-        return golden_learn(
-            evidence,
-            &(struct golden_request){.vm = request.vm,
-                                     .name = name == NULL ? "guest" : name,
-                                     .firmware = firmware == NULL ? "firmware" : firmware},
-            ret_policy, err);
+        if (rc == 0)
+                rc = collect_evidence(client, &request, &evidence, nonce, err);
+        if (rc == 0)
+                rc = golden_learn(evidence, &golden, ret_policy, err);
+        return rc;
 }
 
 static int run_learn(struct cli *cli, struct err *err)

@@ -131,6 +131,14 @@ static int run_show(struct cli *cli, struct err *err)
 }
 
 /* The console's log comes as a descriptor; its bytes are the guest's and are not interpreted. */
+/* What a guest wrote to its console must not reach ours raw. */
+static char printable(uint8_t c)
+{
+        if (c == '\r')
+                return ' ';
+        return (char)(c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7f) ? c : '?');
+}
+
 static int copy_out(struct cli *cli, int fd, struct err *err)
 {
         char AUTO_FREE *text = NULL;
@@ -143,9 +151,7 @@ static int copy_out(struct cli *cli, int fd, struct err *err)
         if (text == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         for (size_t i = 0; i < len; i++)
-                text[i] = data[i] == '\n' || data[i] == '\t' || (data[i] >= 0x20 && data[i] < 0x7f)
-                              ? (char)data[i]
-                              : (data[i] == '\r' ? ' ' : '?');
+                text[i] = printable(data[i]);
         text[len] = '\0';
         if (cli->format == CLI_JSON)
                 return cli_print_json(cli, json_pack("{s:s}", "console", text), err);
