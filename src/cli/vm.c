@@ -130,7 +130,6 @@ static int run_show(struct cli *cli, struct err *err)
         return ask_one(cli, tcb_vm_show_code, &show, err);
 }
 
-/* The console's log comes as a descriptor; its bytes are the guest's and are not interpreted. */
 /* What a guest wrote to its console must not reach ours raw. */
 static char printable(uint8_t c)
 {
@@ -139,6 +138,7 @@ static char printable(uint8_t c)
         return (char)(c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7f) ? c : '?');
 }
 
+/* The console's log comes as a descriptor; its bytes are the guest's and are not interpreted. */
 static int copy_out(struct cli *cli, int fd, struct err *err)
 {
         char AUTO_FREE *text = NULL;
