@@ -267,7 +267,7 @@ int ima_ascii_parse(struct bytes input, struct ima_log **ret_log, struct err *er
         if (log == NULL || starts == NULL)
                 return err_set(err, ERR_NO_MEMORY, "IMA log in ASCII");
         log->ascii = true;
-        writer_init(&a.arena, input.len + lines * LINE_OVERHEAD);
+        writer_init(&a.arena, input.len + (size_t)lines * LINE_OVERHEAD);
         rc = get_lines(&a);
         if (rc == 0)
                 rc = settle(&a);
