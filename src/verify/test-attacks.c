@@ -53,7 +53,7 @@ static void bent_done(struct bent *bent)
         writer_done(&bent->ima_log);
 }
 
-/* The n-th event (from 0) of a PCR and type whose data holds these words. */
+/* The first event of a PCR and type whose data holds these words. */
 static struct tcglog_event *find(struct bent *bent, uint32_t pcr, uint32_t type, const char *words)
 {
         for (size_t i = 0; i < bent->n; i++)
@@ -62,7 +62,7 @@ static struct tcglog_event *find(struct bent *bent, uint32_t pcr, uint32_t type,
                                              words, strlen(words)) != NULL))
                         return &bent->events[i];
         fail_msg("no such event: PCR %u, type %u, %s", pcr, type, words == NULL ? "" : words);
-        return NULL;
+        return &bent->events[0]; /* not reached */
 }
 
 static void drop(struct bent *bent, struct tcglog_event *event)

@@ -135,8 +135,8 @@ void judge_add_host(struct policy *policy)
         struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
         struct err err = {0};
 
-        for (uint8_t i = 0; i < ARRAY_SIZE(host); i++) {
-                memset(digest.data, 0xc0 + i, 32);
+        for (size_t i = 0; i < ARRAY_SIZE(host); i++) {
+                memset(digest.data, (int)(0xc0 + i), 32);
                 assert_ok(policy_add_host(policy, host[i], &digest, &err), &err);
         }
 }

@@ -82,7 +82,7 @@ static void make_host_log(struct builder *b)
 
         writer_init(&w, HOSTLOG_LOG_MAX);
         hostlog_put_header(&w);
-        for (uint8_t i = 0; i < ARRAY_SIZE(names); i++)
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 put_component(b, &w, names[i], (uint8_t)(0xc0 + i));
         assert_int_equal(writer_check(&w), 0);
         b->host_log = (char *)writer_take(&w, &b->host_log_len);
