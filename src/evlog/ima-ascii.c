@@ -10,7 +10,8 @@
 #include "evlog/ima-internal.h"
 #include "evlog/ima-template.h"
 
-#define LINE_OVERHEAD (8U * IMA_FIELDS_MAX) /* more than lengths and NULs can add to a line */
+#define LINE_OVERHEAD                                                                              \
+        ((size_t)8 * IMA_FIELDS_MAX) /* more than lengths and NULs can add to a line */
 
 struct ascii {
         struct bytes input;
@@ -267,7 +268,7 @@ int ima_ascii_parse(struct bytes input, struct ima_log **ret_log, struct err *er
         if (log == NULL || starts == NULL)
                 return err_set(err, ERR_NO_MEMORY, "IMA log in ASCII");
         log->ascii = true;
-        writer_init(&a.arena, input.len + (size_t)lines * LINE_OVERHEAD);
+        writer_init(&a.arena, input.len + lines * LINE_OVERHEAD);
         rc = get_lines(&a);
         if (rc == 0)
                 rc = settle(&a);
