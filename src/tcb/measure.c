@@ -131,7 +131,7 @@ static bool is_latest(const struct events *events, const char *name, const char 
                         latest = line;
                 start = i + 1;
         }
-        return latest.len == strlen(text) && memcmp(latest.data, text, latest.len) == 0;
+        return bytes_equal(latest, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
 /* Stores first, extends then: a crash in between leaves a line too many, which adopt drops. */

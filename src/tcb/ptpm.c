@@ -84,7 +84,8 @@ static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, bool fre
         wire_text_copy(opened.kind, ptpm->kind, sizeof(ptpm->kind));
         wire_text_copy(opened.degraded, ptpm->degraded, sizeof(ptpm->degraded));
         ptpm->ek_pub_len = opened.ek_pub.len;
-        memcpy(ptpm->ek_pub, opened.ek_pub.data, opened.ek_pub.len);
+        if (opened.ek_pub.len > 0)
+                memcpy(ptpm->ek_pub, opened.ek_pub.data, opened.ek_pub.len);
         return 0;
 }
 

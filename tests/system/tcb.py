@@ -41,6 +41,7 @@ class Host:
             file.write(conf)
         self.log = open(f"{self.state}/test.log", "ab")
         self.tcb = self.relay = None
+        self.last_words = ""
 
     def spawn(self, program):
         return subprocess.Popen([f"{BUILD}/{program}", "--state", self.state], stderr=self.log,
@@ -117,7 +118,7 @@ class Host:
         self.tcb.send_signal(how)
         return self.tcb.wait(60)
 
-    def close(self):
+    def close(self, keep_words=False):
         for process in (self.relay, self.tcb):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -127,6 +128,8 @@ class Host:
                     process.kill()
                     process.wait()
         self.log.close()
+        if keep_words:
+            self.last_words = self.words()
         shutil.rmtree(self.state, ignore_errors=True)
 
 
