@@ -18,7 +18,8 @@
 #define PAIRS_MAX                                                                                  \
         200 /* below the TCB's own limit, so that one is left for whoever mends things             \
              */
-#define BACKLOG 64
+#define CONNECTIONS_MAX 2000 /* that are taken in a second */
+#define BACKLOG         4096
 
 /* One client and its connection to the TCB. */
 struct pair {
@@ -157,6 +158,9 @@ static int listen_at(struct relay *relay, struct err *err)
                 return err_set_errno(err, errno, "listen at %s", relay->listen_path);
         rc =
             sd_event_add_io(relay->event, &relay->source, relay->fd, EPOLLIN, on_connection, relay);
+        /* A connection that cannot be taken (no descriptors left) stays ready: not a busy loop. */
+        if (rc >= 0)
+                rc = sd_event_source_set_ratelimit(relay->source, 1000000, CONNECTIONS_MAX);
         return rc < 0 ? err_set_errno(err, -rc, "watch %s", relay->listen_path) : 0;
 }
 

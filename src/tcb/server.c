@@ -13,7 +13,10 @@
 #include "base/log.h"
 
 #define CLIENTS_MAX 256
-#define BACKLOG     64
+#define BACKLOG     4096
+
+/* That are taken in a second. */
+#define CONNECTIONS_MAX 2000
 
 struct client {
         struct client *next;
@@ -164,6 +167,9 @@ static int listen_at(struct server *server, struct err *err)
                 return err_set_errno(err, errno, "listen at %s", server->path);
         rc = sd_event_add_io(server->tcb->event, &server->source, server->fd, EPOLLIN,
                              on_connection, server);
+        /* A connection that cannot be taken (no descriptors left) stays ready: not a busy loop. */
+        if (rc >= 0)
+                rc = sd_event_source_set_ratelimit(server->source, 1000000, CONNECTIONS_MAX);
         return rc < 0 ? err_set_errno(err, -rc, "watch %s", server->path) : 0;
 }
 

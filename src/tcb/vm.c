@@ -77,26 +77,31 @@ static void add(struct tcb *tcb, struct vm *vm)
         tcb->vms = vm;
 }
 
+/* An instance without a record is a vTPM without a VM of ours. */
+static int load_one(struct tcb *tcb, struct instance *instance, struct err *err)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        struct vm *vm;
+        size_t len;
+        int rc = store_get_config(tcb->store, instance->stored.block.uuid, &data, &len, err);
+
+        if (rc != 0)
+                return rc == ERR_NOT_FOUND ? 0 : rc;
+        vm = allocate(tcb, instance);
+        if (vm == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        add(tcb, vm);
+        vm->stored = true;
+        if (decode_record((struct bytes){data, len}, vm, err) != 0)
+                return err_wrap(err, "%s", instance->stored.name);
+        return 0;
+}
+
 int vms_load(struct tcb *tcb, struct err *err)
 {
-        for (struct instance *i = tcb->instances; i != NULL; i = i->next) {
-                uint8_t AUTO_FREE *data = NULL;
-                struct vm *vm;
-                size_t len;
-                int rc = store_get_config(tcb->store, i->stored.block.uuid, &data, &len, err);
-
-                if (rc == ERR_NOT_FOUND)
-                        continue; /* a vTPM without a VM of ours */
-                if (rc != 0)
-                        return rc;
-                vm = allocate(tcb, i);
-                if (vm == NULL)
-                        return err_set(err, ERR_NO_MEMORY, "out of memory");
-                add(tcb, vm);
-                vm->stored = true;
-                if (decode_record((struct bytes){data, len}, vm, err) != 0)
-                        return err_wrap(err, "%s", i->stored.name);
-        }
+        for (struct instance *i = tcb->instances; i != NULL; i = i->next)
+                if (load_one(tcb, i, err) != 0)
+                        return err->code;
         return 0;
 }
 

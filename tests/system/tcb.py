@@ -150,8 +150,8 @@ class Client:
 
     def __init__(self, path, greet=True):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
         self.sock.connect(path)
+        self.sock.settimeout(60)
         self.fds = []
         if greet:
             self.sock.sendall(hello())
