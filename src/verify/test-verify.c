@@ -695,6 +695,35 @@ static void host_alone(void **state)
         builder_done(&b);
 }
 
+/* With VMs asked for the host's own leaf is not needed; one that is shown has to be in the tree. */
+static void host_leaf_beside_vms(void **state)
+{
+        static const char *const blobs[] = {"host/leaf", "host/proof"};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(blobs); i++) {
+                struct evidence AUTO_EVIDENCE *evidence = NULL;
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+                uint8_t changed[4096];
+                struct builder b;
+                struct bytes blob;
+
+                builder_init(&b, test_dir(), "host-leaf-beside");
+                evidence = builder_build(&b);
+                assert_true(evidence_get(evidence, blobs[i], &blob));
+                assert_true(blob.len <= sizeof(changed));
+                memcpy(changed, blob.data, blob.len);
+                changed[blob.len - 1] ^= 1;
+                assert_int_equal(evidence_replace(evidence, blobs[i],
+                                                  (struct bytes){changed, blob.len},
+                                                  &(struct err){0}),
+                                 0);
+                result = judge_plain(evidence, &b);
+                assert_int_equal(result->tier, VERIFY_CONTRAINDICATED);
+                builder_done(&b);
+        }
+}
+
 /* ---- the whole way, over real boots --------------------------------------------------------- */
 
 static void accept_good(const struct evidence *evidence, const struct builder *b,
@@ -827,11 +856,17 @@ static int drop(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(good_is_bound),       cmocka_unit_test(changed_evidence),
-            cmocka_unit_test(signed_lies),         cmocka_unit_test(other_root),
-            cmocka_unit_test(other_challenge),     cmocka_unit_test(verdicts_expire),
-            cmocka_unit_test(certificates_expire), cmocka_unit_test(empty_policies),
-            cmocka_unit_test(two_hosts),           cmocka_unit_test(host_alone),
+            cmocka_unit_test(good_is_bound),
+            cmocka_unit_test(changed_evidence),
+            cmocka_unit_test(signed_lies),
+            cmocka_unit_test(other_root),
+            cmocka_unit_test(other_challenge),
+            cmocka_unit_test(verdicts_expire),
+            cmocka_unit_test(certificates_expire),
+            cmocka_unit_test(empty_policies),
+            cmocka_unit_test(two_hosts),
+            cmocka_unit_test(host_alone),
+            cmocka_unit_test(host_leaf_beside_vms),
             cmocka_unit_test(real_boots),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);

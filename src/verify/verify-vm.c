@@ -83,6 +83,16 @@ static void read_leaf(struct verify_run *run, struct verify_leaf *leaf, const ch
                 leaf->has_tree = true;
 }
 
+static void check_tree(const struct verify_run *run, struct verify_machine *vm,
+                       const struct verify_leaf *leaf)
+{
+        if (!leaf->has_tree)
+                return; /* said already */
+        if (!bytes_equal(run->host_extra, (struct bytes){leaf->tree, sizeof(leaf->tree)}))
+                reasons_add(&vm->reasons, "bind.proof", REASON_FAIL,
+                            "the host's quote does not cover this leaf: it is of another tree");
+}
+
 static void read_host_leaf(struct verify_run *run, struct verify_leaf *leaf)
 {
         struct bytes bytes;
@@ -93,6 +103,13 @@ static void read_host_leaf(struct verify_run *run, struct verify_leaf *leaf)
         if (leaf->is_read && leaf->leaf.launch != LEAF_LAUNCH_HOST)
                 reasons_add(&leaf->machine->reasons, "bind.leaf", REASON_FAIL,
                             "the host's leaf about itself is about a VM");
+        if (!leaf->is_read)
+                return;
+        /* It is shown although VMs were asked for: then it has to be true as well. */
+        check_tree(run, leaf->machine, leaf);
+        if (!verify_leaf_is_fresh(run, leaf))
+                reasons_add(&leaf->machine->reasons, "bind.nonce", REASON_FAIL,
+                            "the host's leaf about itself answers another challenge");
 }
 
 void verify_read_leaves(struct verify_run *run)
@@ -110,16 +127,6 @@ void verify_read_leaves(struct verify_run *run)
         }
         run->leaves[n].machine = run->result->host;
         read_host_leaf(run, &run->leaves[n]);
-}
-
-static void check_tree(const struct verify_run *run, struct verify_machine *vm,
-                       const struct verify_leaf *leaf)
-{
-        if (!leaf->has_tree)
-                return; /* said already */
-        if (!bytes_equal(run->host_extra, (struct bytes){leaf->tree, sizeof(leaf->tree)}))
-                reasons_add(&vm->reasons, "bind.proof", REASON_FAIL,
-                            "the host's quote does not cover this leaf: it is of another tree");
 }
 
 /* What the leaf says by itself. */
