@@ -284,11 +284,11 @@ static void put_vm(struct builder *b, struct builder_vm *vm, struct evidence *ev
         assert_ok(qualify_quote_digest(attest, sig, vm->leaf.quote, &err), &err);
 }
 
-/* One leaf: the host's own when there is no VM. */
+/* One leaf: the VMs', and after them the host's own, as a real host has one in every tree. */
 static const struct leaf *leaf_at(const struct builder *b, size_t i, char dir[32])
 {
         (void)snprintf(dir, 32, "host/");
-        if (b->n_vms == 0)
+        if (i == b->n_vms)
                 return &b->host_leaf;
         (void)snprintf(dir, 32, "vms/%s/", b->vms[i].name);
         return &b->vms[i].leaf;
@@ -297,8 +297,8 @@ static const struct leaf *leaf_at(const struct builder *b, size_t i, char dir[32
 /* Leaves, their tree, the proofs; the root's qualifying data goes into the host's quote. */
 static void put_tree(struct builder *b, struct evidence *evidence, uint8_t qualifying[32])
 {
-        uint8_t hashes[BUILDER_VMS + 1][MERKLE_HASH_SIZE], memory[LEAF_SIZE_MAX];
-        size_t n = b->n_vms == 0 ? 1 : b->n_vms;
+        uint8_t hashes[BUILDER_VMS + 2][MERKLE_HASH_SIZE], memory[LEAF_SIZE_MAX];
+        size_t n = b->n_vms + 1;
         struct merkle_tree AUTO_MERKLE_TREE *tree = NULL;
         struct err err = {0};
         struct writer w;
