@@ -19,32 +19,34 @@ bool ima_is_zero(struct bytes bytes)
         return true;
 }
 
-/* False: err says why. */
-static bool grow(struct ima_log *log, size_t *room, struct err *err)
+/* The entries with room for more, or NULL: err says why. */
+static struct ima_entry *grow(struct ima_log *log, size_t *room, struct err *err)
 {
         size_t more = *room == 0 ? ENTRIES_FIRST : 2 * *room;
         struct ima_entry *entries;
 
         if (log->count >= IMA_ENTRIES_MAX) {
                 err_set(err, ERR_LIMIT, "more than %d IMA entries", IMA_ENTRIES_MAX);
-                return false;
+                return NULL;
         }
         entries = realloc(log->entries, more * sizeof(*entries));
         if (entries == NULL) {
                 err_set(err, ERR_NO_MEMORY, "%zu IMA entries", more);
-                return false;
+                return NULL;
         }
         log->entries = entries;
         *room = more;
-        return true;
+        return entries;
 }
 
 struct ima_entry *ima_log_next(struct ima_log *log, size_t *room, struct err *err)
 {
-        if (log->count == *room && !grow(log, room, err))
+        struct ima_entry *entries = log->count == *room ? grow(log, room, err) : log->entries;
+
+        if (entries == NULL)
                 return NULL;
-        log->entries[log->count] = (struct ima_entry){0};
-        return &log->entries[log->count];
+        entries[log->count] = (struct ima_entry){0};
+        return &entries[log->count];
 }
 
 #define REFUSE(log, r, err, fmt, ...)                                                              \

@@ -85,7 +85,7 @@ static int learn_programs(struct lesson *l, struct err *err)
 
         /* The kernel of a host may measure nothing but the boot_aggregate; a guest's must. */
         l->policy->has_ima = ima != NULL && (l->run->evidence->known == NULL || ima->count > 1);
-        for (size_t i = 0; rc == 0 && i < l->run->ima_verified; i++) {
+        for (size_t i = 0; rc == 0 && ima != NULL && i < l->run->ima_verified; i++) {
                 const struct ima_entry *entry = &ima->entries[i];
                 struct policy_digest digest = {
                     .alg = hash_by_name_len((const char *)entry->hash_name.data,

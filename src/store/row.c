@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/writer.h"
@@ -109,20 +110,22 @@ static int encode(const struct row *row, struct encoded *e, struct err *err)
 static struct db_call call_for(const struct row *old, const struct row *new,
                                const struct encoded *e)
 {
-        const struct store_instance *i = new == NULL ? &old->instance : &new->instance;
-        struct db_value uuid = db_bytes(i->block.uuid, BLOCK_UUID_LEN);
+        const struct row *row = new == NULL ? old : new;
+
+        if (row == NULL)
+                abort(); /* a change is from something or to something */
+        struct db_value uuid = db_bytes(row->instance.block.uuid, BLOCK_UUID_LEN);
         struct db_value heads = db_bytes(e->heads, e->heads_writer.len);
         struct db_value block = db_bytes(e->block, e->block_writer.len);
-        /* One of the two is there. */
-        struct db_value state = db_number((uint64_t)i->state); /* NOLINT(*-NullDereference) */
-        struct db_value sequence = db_number(i->sequence);
+        struct db_value state = db_number((uint64_t)row->instance.state);
+        struct db_value sequence = db_number(row->instance.sequence);
 
         if (new == NULL)
                 return (struct db_call){DB_INSTANCE_DELETE, {uuid}};
         if (old == NULL)
                 return (struct db_call){
                     DB_INSTANCE_INSERT,
-                    {uuid, db_text(i->name), state, sequence, heads, block},
+                    {uuid, db_text(row->instance.name), state, sequence, heads, block},
                 };
         return (struct db_call){DB_INSTANCE_UPDATE, {uuid, state, sequence, heads, block}};
 }

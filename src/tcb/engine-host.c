@@ -7,7 +7,7 @@
 
 #include "vmm/engine.h"
 
-#define ANSWER_TIMEOUT_USEC (60U * 1000000U) /* for its start, and for each command of ours */
+#define ANSWER_TIMEOUT_USEC UINT64_C(60000000) /* for its start, and for each command of ours */
 
 struct engine_host {
         sd_event_source *timeout;

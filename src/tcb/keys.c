@@ -176,14 +176,12 @@ static int name_of(struct bytes public_area, struct tpm_name *ret_name, struct e
         return tpm_name_of_public(&public, ret_name, err);
 }
 
-static int fill(struct host_keys *ret, uint8_t *memory, const struct key_record *keys,
-                struct err *err)
+static int fill(struct host_keys *ret, const struct key_record *keys, struct err *err)
 {
         struct host_keys filled = {.ak_pub = keys->ak_pub,
                                    .cek_pub = keys->cek_pub,
                                    .cek_attest = keys->cek_attest,
-                                   .cek_signature = keys->cek_signature,
-                                   .memory = memory};
+                                   .cek_signature = keys->cek_signature};
 
         if (name_of(keys->ak_pub, &filled.ak_name, err) != 0 ||
             name_of(keys->cek_pub, &filled.cek_name, err) != 0)
@@ -214,9 +212,9 @@ int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret
                         rc = store_get_record(store, RECORD_PTPM_KEYS, &data, &len, err);
         }
         if (rc != 0 || get_record((struct bytes){data, len}, &keys, err) != 0 ||
-            load_keys(ptpm, &keys, auth, err) != 0 || fill(ret_keys, data, &keys, err) != 0)
+            load_keys(ptpm, &keys, auth, err) != 0 || fill(ret_keys, &keys, err) != 0)
                 return err->code;
-        (void)TAKE(data);
+        ret_keys->memory = TAKE(data);
         return 0;
 }
 

@@ -117,7 +117,7 @@ static int load_events(const struct tcb_config *config, struct ptpm *ptpm, struc
  */
 static bool is_latest(const struct events *events, const char *name, const char *text)
 {
-        struct bytes latest = {NULL, 0};
+        struct bytes latest = {(const uint8_t *)"", 0};
         size_t start = 0;
 
         for (size_t i = 0; i < events->text.len; i++) {

@@ -19,7 +19,7 @@
 #include "tcb/server.h"
 #include "tcb/vm.h"
 
-#define END_USEC (8U * 1000000U) /* for guests to power off when the TCB ends */
+#define END_USEC UINT64_C(8000000) /* for guests to power off when the TCB ends */
 
 static int make_dirs(struct tcb *tcb, struct err *err)
 {
@@ -262,7 +262,7 @@ void tcb_forget_instance(struct tcb *tcb, struct instance *instance)
 
         while (*at != NULL && *at != instance)
                 at = &(*at)->next;
-        if (*at == instance)
-                *at = instance->next;
+        if (*at != NULL)
+                *at = (*at)->next;
         instance_free(instance);
 }

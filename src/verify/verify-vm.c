@@ -52,8 +52,7 @@ static void say_missing(struct verify_machine *vm, struct bytes words)
         size_t len = words.len < MISSING_MAX ? words.len : MISSING_MAX;
 
         for (size_t i = 0; i < len; i++)
-                text[i] =
-                    (char)(words.data[i] >= 0x20 && words.data[i] < 0x7f ? words.data[i] : '?');
+                text[i] = words.data[i] >= 0x20 && words.data[i] < 0x7f ? (char)words.data[i] : '?';
         text[len] = '\0';
         reasons_add(&vm->reasons, "bind.missing", REASON_FAIL,
                     "there is no evidence of it; the host says \"%s\"", text);
