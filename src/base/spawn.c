@@ -286,6 +286,18 @@ static int write_proc(pid_t pid, const char *name, const char *text, struct err 
         return 0;
 }
 
+/* Three numbers a line: first id inside, first id outside, how many (user_namespaces(7)). */
+static bool line_maps(const char *line, uid_t uid)
+{
+        char *at = NULL;
+        unsigned long inside = strtoul(line, &at, 10);
+        unsigned long count;
+
+        (void)strtoul(at, &at, 10);
+        count = strtoul(at, &at, 10);
+        return uid >= inside && uid - inside < count;
+}
+
 /*
  * Whether root may really become this user: in a container with one id only it may not, and then
  * counts as an ordinary user, with namespaces instead. An unreadable map is the kernel's business.
@@ -294,7 +306,6 @@ static bool may_become(uid_t uid)
 {
         uint8_t AUTO_FREE *text = NULL;
         struct err ignored = {0};
-        unsigned inside, count;
         const char *line;
         size_t len;
 
@@ -305,8 +316,7 @@ static bool may_become(uid_t uid)
         if (fs_read_file("/proc/self/uid_map", UID_MAP_MAX, &text, &len, &ignored) != 0)
                 return true;
         for (line = (const char *)text; line != NULL; line = strchr(line + 1, '\n'))
-                if (sscanf(line, "%u %*u %u", &inside, &count) == 2 && uid >= inside &&
-                    uid - inside < count)
+                if (line_maps(line, uid))
                         return true;
         return false;
 }

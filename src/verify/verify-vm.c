@@ -51,8 +51,11 @@ static void say_missing(struct verify_machine *vm, struct bytes words)
         char text[MISSING_MAX + 1];
         size_t len = words.len < MISSING_MAX ? words.len : MISSING_MAX;
 
-        for (size_t i = 0; i < len; i++)
-                text[i] = words.data[i] >= 0x20 && words.data[i] < 0x7f ? (char)words.data[i] : '?';
+        for (size_t i = 0; i < len; i++) {
+                uint8_t c = words.data[i];
+
+                text[i] = (char)(c >= 0x20 && c < 0x7f ? c : (uint8_t)'?');
+        }
         text[len] = '\0';
         reasons_add(&vm->reasons, "bind.missing", REASON_FAIL,
                     "there is no evidence of it; the host says \"%s\"", text);
