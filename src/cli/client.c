@@ -172,3 +172,30 @@ int client_call(struct client *client, uint16_t code, const void *message, uint1
         }
         return wire_frame_decode(&frame, ret_answer, size, err);
 }
+
+static int take_one(struct client *client, const struct client_list *list, bool *ret_done,
+                    struct err *err)
+{
+        struct wire_frame frame;
+        int rc = client_next(client, &frame, err);
+
+        if (rc != 0)
+                return rc;
+        *ret_done = frame.message->code == tcb_done_code;
+        if (frame.message->code == list->expected)
+                rc = list->each(list->user, &frame, err);
+        else if (!*ret_done)
+                rc = err_set(err, ERR_MALFORMED, "the host answers with %s", frame.message->name);
+        wire_frame_close_fds(&frame);
+        return rc;
+}
+
+int client_each(struct client *client, const struct client_list *list, struct err *err)
+{
+        bool done = false;
+        int rc = client_send(client, list->code, list->message, err);
+
+        while (rc == 0 && !done)
+                rc = take_one(client, list, &done, err);
+        return rc;
+}

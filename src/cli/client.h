@@ -34,4 +34,17 @@ int client_next(struct client *client, struct wire_frame *ret_frame, struct err 
 int client_call(struct client *client, uint16_t code, const void *message, uint16_t expected,
                 void *ret_answer, size_t size, struct err *err) MUST_CHECK;
 
+/*
+ * Sends a request whose answers are any number of one kind and tcb_done: each() gets them one by
+ * one, and its error ends the exchange.
+ */
+struct client_list {
+        uint16_t code; /* of the request */
+        const void *message;
+        uint16_t expected;
+        int (*each)(void *user, const struct wire_frame *frame, struct err *err);
+        void *user;
+};
+int client_each(struct client *client, const struct client_list *list, struct err *err) MUST_CHECK;
+
 #endif

@@ -16,27 +16,21 @@ static int fill_vm(struct challenge *challenge, struct bytes name, struct err *e
         return 0;
 }
 
+static int on_vm(void *user, const struct wire_frame *frame, struct err *err)
+{
+        struct tcb_vm vm;
+        int rc = wire_frame_decode(frame, &vm, sizeof(vm), err);
+
+        return rc != 0 ? rc : fill_vm(user, vm.name, err);
+}
+
 /* All VMs of the host: asked beforehand, so that none can be left out of the answer unseen. */
 static int list_vms(struct client *client, struct challenge *challenge, struct err *err)
 {
         const struct tcb_vm_list request = {0};
-        struct wire_frame frame;
-        struct tcb_vm vm;
+        const struct client_list all = {tcb_vm_list_code, &request, tcb_vm_code, on_vm, challenge};
 
-        if (client_send(client, tcb_vm_list_code, &request, err) != 0)
-                return err->code;
-        for (;;) {
-                if (client_next(client, &frame, err) != 0)
-                        return err->code;
-                if (frame.message->code == tcb_done_code)
-                        return 0;
-                if (frame.message->code != tcb_vm_code)
-                        return err_set(err, ERR_MALFORMED, "the host answers with %s",
-                                       frame.message->name);
-                if (wire_frame_decode(&frame, &vm, sizeof(vm), err) != 0 ||
-                    fill_vm(challenge, vm.name, err) != 0)
-                        return err->code;
-        }
+        return client_each(client, &all, err);
 }
 
 static int prepare(struct client *client, const struct collect_request *request,
@@ -63,25 +57,15 @@ static int prepare(struct client *client, const struct collect_request *request,
         return request->scope == TCB_SCOPE_ALL ? list_vms(client, challenge, err) : 0;
 }
 
-static int receive(struct client *client, struct evidence *evidence, struct err *err)
+static int on_blob(void *user, const struct wire_frame *frame, struct err *err)
 {
-        for (;;) {
-                struct tcb_evidence blob;
-                struct wire_frame frame;
-                char path[201];
+        struct tcb_evidence blob;
+        char path[201];
+        int rc = wire_frame_decode(frame, &blob, sizeof(blob), err);
 
-                if (client_next(client, &frame, err) != 0)
-                        return err->code;
-                if (frame.message->code == tcb_done_code)
-                        return 0;
-                if (frame.message->code != tcb_evidence_code)
-                        return err_set(err, ERR_MALFORMED, "the host answers with %s",
-                                       frame.message->name);
-                if (wire_frame_decode(&frame, &blob, sizeof(blob), err) != 0 ||
-                    evidence_put(evidence, wire_text_copy(blob.path, path, sizeof(path)), blob.data,
-                                 err) != 0)
-                        return err->code;
-        }
+        if (rc != 0)
+                return rc;
+        return evidence_put(user, wire_text_copy(blob.path, path, sizeof(path)), blob.data, err);
 }
 
 static int put_challenge(struct evidence *evidence, const struct challenge *challenge,
@@ -103,14 +87,15 @@ int collect_evidence(struct client *client, const struct collect_request *reques
         struct evidence AUTO_EVIDENCE *evidence = NULL;
         struct tcb_attest attest = {.scope = (uint8_t)request->scope,
                                     .name = wire_text(request->vm == NULL ? "" : request->vm)};
+        struct client_list all = {tcb_attest_code, &attest, tcb_evidence_code, on_blob, NULL};
 
         if (challenge == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         if (prepare(client, request, challenge, err) != 0 || evidence_new(&evidence, err) != 0)
                 return err->code;
         memcpy(attest.nonce, challenge->nonce, sizeof(attest.nonce));
-        if (client_send(client, tcb_attest_code, &attest, err) != 0 ||
-            receive(client, evidence, err) != 0 || put_challenge(evidence, challenge, err) != 0)
+        all.user = evidence;
+        if (client_each(client, &all, err) != 0 || put_challenge(evidence, challenge, err) != 0)
                 return err->code;
         memcpy(ret_nonce, challenge->nonce, sizeof(challenge->nonce));
         *ret_evidence = TAKE(evidence);

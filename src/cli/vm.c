@@ -202,27 +202,20 @@ static int add_row(struct list *list, const struct tcb_vm *vm, struct err *err)
                              err);
 }
 
+static int on_vm(void *user, const struct wire_frame *frame, struct err *err)
+{
+        struct tcb_vm vm;
+        int rc = wire_frame_decode(frame, &vm, sizeof(vm), err);
+
+        return rc != 0 ? rc : add_row(user, &vm, err);
+}
+
 static int collect(struct client *client, struct list *list, struct err *err)
 {
         const struct tcb_vm_list request = {0};
-        struct wire_frame frame;
+        const struct client_list all = {tcb_vm_list_code, &request, tcb_vm_code, on_vm, list};
 
-        if (client_send(client, tcb_vm_list_code, &request, err) != 0)
-                return err->code;
-        for (;;) {
-                struct tcb_vm vm;
-
-                if (client_next(client, &frame, err) != 0)
-                        return err->code;
-                if (frame.message->code == tcb_done_code)
-                        return 0;
-                if (frame.message->code != tcb_vm_code)
-                        return err_set(err, ERR_MALFORMED, "the host answers with %s",
-                                       frame.message->name);
-                if (wire_frame_decode(&frame, &vm, sizeof(vm), err) != 0 ||
-                    add_row(list, &vm, err) != 0)
-                        return err->code;
-        }
+        return client_each(client, &all, err);
 }
 
 static int run_list(struct cli *cli, struct err *err)

@@ -130,27 +130,20 @@ static int add_row(struct list *list, const struct tcb_vtpm *vtpm, struct err *e
                              err);
 }
 
+static int on_vtpm(void *user, const struct wire_frame *frame, struct err *err)
+{
+        struct tcb_vtpm vtpm;
+        int rc = wire_frame_decode(frame, &vtpm, sizeof(vtpm), err);
+
+        return rc != 0 ? rc : add_row(user, &vtpm, err);
+}
+
 static int collect(struct client *client, struct list *list, struct err *err)
 {
         const struct tcb_vtpm_list request = {0};
-        struct wire_frame frame;
+        const struct client_list all = {tcb_vtpm_list_code, &request, tcb_vtpm_code, on_vtpm, list};
 
-        if (client_send(client, tcb_vtpm_list_code, &request, err) != 0)
-                return err->code;
-        for (;;) {
-                struct tcb_vtpm vtpm;
-
-                if (client_next(client, &frame, err) != 0)
-                        return err->code;
-                if (frame.message->code == tcb_done_code)
-                        return 0;
-                if (frame.message->code != tcb_vtpm_code)
-                        return err_set(err, ERR_MALFORMED, "the host answers with %s",
-                                       frame.message->name);
-                if (wire_frame_decode(&frame, &vtpm, sizeof(vtpm), err) != 0 ||
-                    add_row(list, &vtpm, err) != 0)
-                        return err->code;
-        }
+        return client_each(client, &all, err);
 }
 
 static int run_list(struct cli *cli, struct err *err)
