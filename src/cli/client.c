@@ -48,19 +48,22 @@ int client_open_at(struct cli *cli, const char *state, struct client **ret_clien
         char path[CLI_STATE_MAX + 32];
         struct client *client;
         int fd;
+        int rc = fs_join(path, sizeof(path), state, "run/catenad.sock", err);
 
-        if (fs_join(path, sizeof(path), state, "run/catenad.sock", err) != 0 ||
-            connect_to(path, &fd, err) != 0)
-                return err->code;
+        if (rc == 0)
+                rc = connect_to(path, &fd, err);
+        if (rc != 0)
+                return rc;
         client = calloc(1, sizeof(*client));
         if (client == NULL) {
                 fd_close(&fd);
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         }
         client->cli = cli;
-        if (wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &client->link, err) != 0) {
+        rc = wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &client->link, err);
+        if (rc != 0) {
                 free(client);
-                return err->code;
+                return rc;
         }
         *ret_client = client;
         return 0;
@@ -171,6 +174,17 @@ int client_call(struct client *client, uint16_t code, const void *message, uint1
                 return err_set(err, ERR_MALFORMED, "the host answers with %s", frame.message->name);
         }
         return wire_frame_decode(&frame, ret_answer, size, err);
+}
+
+int client_order(struct cli *cli, uint16_t code, const void *message, struct err *err)
+{
+        struct client AUTO_CLIENT *client = NULL;
+        struct tcb_done done;
+        int rc = client_open(cli, &client, err);
+
+        if (rc != 0)
+                return rc;
+        return client_call(client, code, message, tcb_done_code, &done, sizeof(done), err);
 }
 
 static int take_one(struct client *client, const struct client_list *list, bool *ret_done,

@@ -34,6 +34,9 @@ int client_next(struct client *client, struct wire_frame *ret_frame, struct err 
 int client_call(struct client *client, uint16_t code, const void *message, uint16_t expected,
                 void *ret_answer, size_t size, struct err *err) MUST_CHECK;
 
+/* A whole exchange for a request that is answered by tcb_done alone. */
+int client_order(struct cli *cli, uint16_t code, const void *message, struct err *err) MUST_CHECK;
+
 /*
  * Sends a request whose answers are any number of one kind and tcb_done: each() gets them one by
  * one, and its error ends the exchange.

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "cli/client.h"
+#include "cli/list.h"
 #include "cli/output.h"
 
 #define MEMORY_MIB_DEFAULT 512
@@ -72,16 +73,6 @@ static int ask_one(struct cli *cli, uint16_t code, const void *message, struct e
         return print_one(cli, &vm, err);
 }
 
-static int ask_done(struct cli *cli, uint16_t code, const void *message, struct err *err)
-{
-        struct client AUTO_CLIENT *client = NULL;
-        struct tcb_done done;
-
-        if (client_open(cli, &client, err) != 0)
-                return err->code;
-        return client_call(client, code, message, tcb_done_code, &done, sizeof(done), err);
-}
-
 static int run_create(struct cli *cli, struct err *err)
 {
         struct tcb_vm_create create = {.name = wire_text(cli_arg(cli, 0)),
@@ -105,7 +96,7 @@ static int run_start(struct cli *cli, struct err *err)
 {
         const struct tcb_vm_start start = {.name = wire_text(cli_arg(cli, 0))};
 
-        return ask_done(cli, tcb_vm_start_code, &start, err);
+        return client_order(cli, tcb_vm_start_code, &start, err);
 }
 
 static int run_stop(struct cli *cli, struct err *err)
@@ -113,14 +104,14 @@ static int run_stop(struct cli *cli, struct err *err)
         const struct tcb_vm_stop stop = {.name = wire_text(cli_arg(cli, 0)),
                                          .force = cli_switch(cli, "force")};
 
-        return ask_done(cli, tcb_vm_stop_code, &stop, err);
+        return client_order(cli, tcb_vm_stop_code, &stop, err);
 }
 
 static int run_destroy(struct cli *cli, struct err *err)
 {
         const struct tcb_vm_destroy destroy = {.name = wire_text(cli_arg(cli, 0))};
 
-        return ask_done(cli, tcb_vm_destroy_code, &destroy, err);
+        return client_order(cli, tcb_vm_destroy_code, &destroy, err);
 }
 
 static int run_show(struct cli *cli, struct err *err)
@@ -178,64 +169,35 @@ static int run_console(struct cli *cli, struct err *err)
         return rc;
 }
 
-/* Lists -------------------------------------------------------------------------------------- */
-
-struct list {
-        json_t *rows;
-        struct cli_table *table;
-};
-
-static int add_row(struct list *list, const struct tcb_vm *vm, struct err *err)
+static int add_row(struct list *list, const struct wire_frame *frame, struct err *err)
 {
+        struct tcb_vm vm;
         struct shown shown;
         char memory[24];
         char cpus[8];
-
-        describe(vm, &shown);
-        if (json_array_append_new(list->rows, to_json(&shown)) != 0)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
-        (void)snprintf(memory, sizeof(memory), "%u MiB", shown.memory_mib);
-        (void)snprintf(cpus, sizeof(cpus), "%u", shown.cpus);
-        return cli_table_add(list->table,
-                             (const char *const[]){shown.name, shown.uuid, shown.state, memory,
-                                                   cpus, shown.image, shown.reason},
-                             err);
-}
-
-static int on_vm(void *user, const struct wire_frame *frame, struct err *err)
-{
-        struct tcb_vm vm;
         int rc = wire_frame_decode(frame, &vm, sizeof(vm), err);
 
-        return rc != 0 ? rc : add_row(user, &vm, err);
-}
-
-static int collect(struct client *client, struct list *list, struct err *err)
-{
-        const struct tcb_vm_list request = {0};
-        const struct client_list all = {tcb_vm_list_code, &request, tcb_vm_code, on_vm, list};
-
-        return client_each(client, &all, err);
+        if (rc != 0)
+                return rc;
+        describe(&vm, &shown);
+        (void)snprintf(memory, sizeof(memory), "%u MiB", shown.memory_mib);
+        (void)snprintf(cpus, sizeof(cpus), "%u", shown.cpus);
+        return list_add(list, to_json(&shown),
+                        (const char *const[]){shown.name, shown.uuid, shown.state, memory, cpus,
+                                              shown.image, shown.reason},
+                        err);
 }
 
 static int run_list(struct cli *cli, struct err *err)
 {
         static const char *const columns[] = {"NAME", "UUID",  "STATE",  "MEMORY",
                                               "CPUS", "IMAGE", "REASON", NULL};
-        struct client AUTO_CLIENT *client = NULL;
-        struct cli_table AUTO_CLI_TABLE *table = cli_table_new(columns);
-        struct list list = {.rows = json_array(), .table = table};
-        int rc;
+        const struct tcb_vm_list request = {0};
 
-        if (table == NULL || list.rows == NULL)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
-        rc = client_open(cli, &client, err);
-        if (rc == 0)
-                rc = collect(client, &list, err);
-        if (rc == 0 && cli->format == CLI_JSON)
-                return cli_print_json(cli, json_pack("{s:o}", "vms", list.rows), err);
-        json_decref(list.rows);
-        return rc != 0 ? rc : cli_table_print(cli, table, err);
+        return list_run(cli,
+                        &(const struct list_kind){"vms", columns, tcb_vm_list_code, &request,
+                                                  tcb_vm_code, add_row},
+                        err);
 }
 
 static const struct cli_option create_options[] = {

@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "cli/client.h"
+#include "cli/list.h"
 #include "cli/output.h"
 #include "tpmwire/name.h"
 
@@ -95,74 +96,40 @@ static int run_show(struct cli *cli, struct err *err)
 static int run_delete(struct cli *cli, struct err *err)
 {
         const struct tcb_vtpm_delete delete = {.name = wire_text(cli_arg(cli, 0))};
-        struct client AUTO_CLIENT *client = NULL;
-        struct tcb_done done;
 
-        if (client_open(cli, &client, err) != 0)
-                return err->code;
-        return client_call(client, tcb_vtpm_delete_code, &delete, tcb_done_code, &done,
-                           sizeof(done), err);
+        return client_order(cli, tcb_vtpm_delete_code, &delete, err);
 }
 
-/* Lists -------------------------------------------------------------------------------------- */
-
-struct list {
-        json_t *rows;
-        struct cli_table *table;
-};
-
-static int add_row(struct list *list, const struct tcb_vtpm *vtpm, struct err *err)
+static int add_row(struct list *list, const struct wire_frame *frame, struct err *err)
 {
+        struct tcb_vtpm vtpm;
         struct shown shown;
+        json_t *object;
         char pid[16];
         char saves[24];
 
-        if (describe(vtpm, &shown, err) != 0)
+        if (wire_frame_decode(frame, &vtpm, sizeof(vtpm), err) != 0 ||
+            describe(&vtpm, &shown, err) != 0)
                 return err->code;
-        if (list->rows != NULL && json_array_append_new(list->rows, to_json(&shown)) != 0)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
         (void)snprintf(pid, sizeof(pid), "%u", shown.pid);
         (void)snprintf(saves, sizeof(saves), "%llu", (unsigned long long)shown.sequence);
+        object = to_json(&shown);
         shown.ek[20] = '\0';
-        return cli_table_add(list->table,
-                             (const char *const[]){shown.name, shown.uuid, shown.state,
-                                                   shown.pid == 0 ? NULL : pid, saves, shown.ek},
-                             err);
-}
-
-static int on_vtpm(void *user, const struct wire_frame *frame, struct err *err)
-{
-        struct tcb_vtpm vtpm;
-        int rc = wire_frame_decode(frame, &vtpm, sizeof(vtpm), err);
-
-        return rc != 0 ? rc : add_row(user, &vtpm, err);
-}
-
-static int collect(struct client *client, struct list *list, struct err *err)
-{
-        const struct tcb_vtpm_list request = {0};
-        const struct client_list all = {tcb_vtpm_list_code, &request, tcb_vtpm_code, on_vtpm, list};
-
-        return client_each(client, &all, err);
+        return list_add(list, object,
+                        (const char *const[]){shown.name, shown.uuid, shown.state,
+                                              shown.pid == 0 ? NULL : pid, saves, shown.ek},
+                        err);
 }
 
 static int run_list(struct cli *cli, struct err *err)
 {
         static const char *const columns[] = {"NAME", "UUID", "STATE", "PID", "SAVES", "EK", NULL};
-        struct client AUTO_CLIENT *client = NULL;
-        struct cli_table AUTO_CLI_TABLE *table = cli_table_new(columns);
-        struct list list = {.rows = json_array(), .table = table};
-        int rc;
+        const struct tcb_vtpm_list request = {0};
 
-        if (table == NULL || list.rows == NULL)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
-        rc = client_open(cli, &client, err);
-        if (rc == 0)
-                rc = collect(client, &list, err);
-        if (rc == 0 && cli->format == CLI_JSON)
-                return cli_print_json(cli, json_pack("{s:o}", "vtpms", list.rows), err);
-        json_decref(list.rows);
-        return rc != 0 ? rc : cli_table_print(cli, table, err);
+        return list_run(cli,
+                        &(const struct list_kind){"vtpms", columns, tcb_vtpm_list_code, &request,
+                                                  tcb_vtpm_code, add_row},
+                        err);
 }
 
 static const struct cli_option create_options[] = {
