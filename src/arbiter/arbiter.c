@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "crypto/hash.h"
 #include "tpm/credential.h"
+#include "tpm/identity.h"
 #include "tpm/key.h"
 #include "tpm/pcr.h"
 #include "tpm/quote.h"
@@ -67,11 +68,13 @@ static int need_ak(const struct arbiter *arbiter, struct err *err)
 
 /* Opening ---------------------------------------------------------------------------------- */
 
-static const char *kind_of(const char *tcti)
+/* A program behind a device (a guest's TPM, a proxy of the kernel's) is one all the same. */
+static const char *kind_of(const char *tcti, const struct tpm_identity *identity)
 {
         if (strcmp(tcti, "embedded") == 0)
                 return "embedded";
-        if (strncmp(tcti, "swtpm", 5) == 0 || strncmp(tcti, "mssim", 5) == 0)
+        if (strncmp(tcti, "swtpm", 5) == 0 || strncmp(tcti, "mssim", 5) == 0 ||
+            identity->is_software)
                 return "swtpm";
         return "hardware";
 }
@@ -117,6 +120,7 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
         const struct ptpm_open *open = message;
         struct tpm_key AUTO_TPM_KEY *ek = NULL;
         struct ptpm_opened opened = {0};
+        struct tpm_identity identity;
         char degraded[1024];
         char tcti[257];
         int rc;
@@ -131,10 +135,14 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
         if (rc != 0)
                 return rc;
         if (tpm_startup(arbiter->tpm, err) != 0 ||
+            tpm_identify(arbiter->tpm, &identity, err) != 0 ||
             tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
             lock_up(arbiter, degraded, sizeof(degraded), err) != 0)
                 return err->code;
-        opened.kind = wire_text(kind_of(tcti));
+        opened.kind = wire_text(kind_of(tcti, &identity));
+        opened.manufacturer = wire_text(identity.manufacturer);
+        opened.vendor = wire_text(identity.vendor);
+        opened.firmware = wire_text(identity.firmware);
         opened.degraded = wire_text_fit(degraded, 256);
         opened.ek_pub = bytes_of(tpm_key_public(ek));
         return answer(arbiter, ptpm_opened_code, &opened, err);

@@ -60,7 +60,7 @@ static int add_components(struct bytes log_bytes, struct policy *policy, struct 
                 struct policy_digest digest = {.alg = hash_by_tpm_id(HASH_TPM_SHA256)};
                 struct hostlog_component component;
 
-                if (!tcglog_event_extends(&log->events[i]))
+                if (!tcglog_event_extends(&log->events[i]) || hostlog_is_ptpm(log->events[i].data))
                         continue;
                 if (hostlog_parse(log->events[i].data, &component, err) != 0)
                         return err->code;
@@ -71,16 +71,18 @@ static int add_components(struct bytes log_bytes, struct policy *policy, struct 
         return 0;
 }
 
-static int add_ptpm(struct bytes about, struct policy *policy, struct err *err)
+static int add_ptpm(struct bytes log_bytes, struct policy *policy, struct err *err)
 {
-        json_error_t where;
-        json_t *json = json_loadb((const char *)about.data, about.len, 0, &where);
-        const char *kind = json_string_value(json_object_get(json, "ptpm"));
-        unsigned bit = kind == NULL ? 0 : policy_ptpm_from_name(kind);
+        struct host_log AUTO_FREE *log = calloc(1, sizeof(*log));
+        unsigned bit;
 
-        json_decref(json);
+        if (log == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (host_log_read(log_bytes, log, err) != 0)
+                return err_wrap(err, "the host's log");
+        bit = policy_ptpm_from_name(log->ptpm.kind);
         if (bit == 0)
-                return err_set(err, ERR_MALFORMED, "host/about.json does not say which TPM it is");
+                return err_set(err, ERR_MALFORMED, "the host's log does not say which TPM it is");
         policy->ptpm |= bit;
         return 0;
 }
@@ -125,7 +127,7 @@ int golden_add_host(const struct evidence *evidence, struct policy *policy, stru
         if (add_components(blob(evidence, "host", "catena_log"), policy, err) != 0 ||
             learn_host_boot(evidence, policy, err) != 0)
                 return err->code;
-        return add_ptpm(blob(evidence, "host", "about.json"), policy, err);
+        return add_ptpm(blob(evidence, "host", "catena_log"), policy, err);
 }
 
 int golden_learn(const struct evidence *evidence, const struct golden_request *request,

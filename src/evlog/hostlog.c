@@ -12,6 +12,7 @@
 #define EV_IPL       13
 
 static const char prefix[] = "catena-host ";
+static const char ptpm_prefix[] = "catena-ptpm ";
 static const char *const banks[] = {"sha1", "sha256", "sha384", "sha512"};
 
 static bool is_word(const char *text)
@@ -37,14 +38,14 @@ int hostlog_text(const struct hostlog_component *component, char ret_text[HOSTLO
         return 0;
 }
 
-/* Moves the next word, up to a space or the end, into a buffer of HOSTLOG_NAME_MAX + 1. */
-static bool take_word(struct reader *r, char *ret_word)
+/* Moves the next word, up to a space or the end, into a buffer of this size. */
+static bool take_word(struct reader *r, char *ret_word, size_t size)
 {
         size_t n = 0;
         uint8_t c;
 
         while (reader_get_u8(r, &c) == 0 && c != ' ') {
-                if (n == HOSTLOG_NAME_MAX || c == '\0')
+                if (n == size - 1 || c == '\0')
                         return false;
                 ret_word[n++] = (char)c;
         }
@@ -62,15 +63,54 @@ int hostlog_parse(struct bytes data, struct hostlog_component *ret_component, st
         size_t n;
 
         if (reader_get_bytes(&r, sizeof(prefix) - 1, &start) != 0 ||
-            memcmp(start.data, prefix, sizeof(prefix) - 1) != 0 || !take_word(&r, component.name) ||
-            !take_word(&r, component.version) || !take_word(&r, hash) ||
-            strcmp(hash, "sha256") != 0 ||
+            memcmp(start.data, prefix, sizeof(prefix) - 1) != 0 ||
+            !take_word(&r, component.name, sizeof(component.name)) ||
+            !take_word(&r, component.version, sizeof(component.version)) ||
+            !take_word(&r, hash, sizeof(hash)) || strcmp(hash, "sha256") != 0 ||
             reader_get_bytes(&r, 2 * sizeof(component.digest), &digits) != 0 ||
             reader_finish(&r) != 0 ||
             hex_decode((const char *)digits.data, digits.len, component.digest,
                        sizeof(component.digest), &n) != 0)
                 return err_set(err, ERR_MALFORMED, "not an event of the host's software log");
         *ret_component = component;
+        return 0;
+}
+
+int hostlog_ptpm_text(const struct hostlog_ptpm *ptpm, char ret_text[HOSTLOG_TEXT_MAX],
+                      struct err *err)
+{
+        if (!is_word(ptpm->kind) || !is_word(ptpm->by) || !is_word(ptpm->manufacturer) ||
+            !is_word(ptpm->vendor) || !is_word(ptpm->firmware))
+                return err_set(err, ERR_MALFORMED, "host log: bad description of the TPM");
+        (void)snprintf(ret_text, HOSTLOG_TEXT_MAX, "%s%s %s %s %s %s", ptpm_prefix, ptpm->kind,
+                       ptpm->by, ptpm->manufacturer, ptpm->vendor, ptpm->firmware);
+        return 0;
+}
+
+bool hostlog_is_ptpm(struct bytes data)
+{
+        size_t len = sizeof(ptpm_prefix) - 1;
+
+        return data.len >= len && memcmp(data.data, ptpm_prefix, len) == 0;
+}
+
+int hostlog_ptpm_parse(struct bytes data, struct hostlog_ptpm *ret_ptpm, struct err *err)
+{
+        struct hostlog_ptpm ptpm = {.kind = ""};
+        struct reader r = reader_from_bytes(data);
+        char again[HOSTLOG_TEXT_MAX];
+        struct bytes start;
+
+        /* Written again it must be the same: no space at its end, no second spelling. */
+        if (!hostlog_is_ptpm(data) || reader_get_bytes(&r, sizeof(ptpm_prefix) - 1, &start) != 0 ||
+            !take_word(&r, ptpm.kind, sizeof(ptpm.kind)) ||
+            !take_word(&r, ptpm.by, sizeof(ptpm.by)) ||
+            !take_word(&r, ptpm.manufacturer, sizeof(ptpm.manufacturer)) ||
+            !take_word(&r, ptpm.vendor, sizeof(ptpm.vendor)) ||
+            !take_word(&r, ptpm.firmware, sizeof(ptpm.firmware)) || reader_finish(&r) != 0 ||
+            hostlog_ptpm_text(&ptpm, again, err) != 0 || strlen(again) != data.len)
+                return err_set(err, ERR_MALFORMED, "not an event about the host's TPM");
+        *ret_ptpm = ptpm;
         return 0;
 }
 

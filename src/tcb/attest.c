@@ -87,7 +87,8 @@ static void send_about(struct session *session)
         char text[256];
 
         (void)snprintf(text, sizeof(text),
-                       "{\"measured_by\":\"tcb\",\"ptpm\":\"%s\",\"tcb_version\":\"%s\"}\n",
+                       "{\"measured_by\":\"" MEASURE_BY
+                       "\",\"ptpm\":\"%s\",\"tcb_version\":\"%s\"}\n",
                        ptpm_kind(session->tcb->ptpm), CATENA_VERSION);
         send_text(session, "host", "about.json", text);
 }

@@ -112,22 +112,21 @@ static int load_events(const struct tcb_config *config, struct ptpm *ptpm, struc
 }
 
 /*
- * Whether the last event of this component says the same: a TCB that starts again on a TPM that
- * was not reset adds what changed, and its log does not grow with every start.
+ * Whether the last event that begins with these words says the same: a TCB that starts again on a
+ * TPM that was not reset adds what changed, and its log does not grow with every start.
  */
-static bool is_latest(const struct events *events, const char *name, const char *text)
+static bool is_latest(const struct events *events, const char *begin, const char *text)
 {
         struct bytes latest = {(const uint8_t *)"", 0};
         size_t start = 0;
+        size_t len = strlen(begin);
 
         for (size_t i = 0; i < events->text.len; i++) {
                 struct bytes line = {events->text.data + start, i - start};
-                struct hostlog_component component;
-                struct err err = {0};
 
                 if (events->text.data[i] != '\n')
                         continue;
-                if (hostlog_parse(line, &component, &err) == 0 && strcmp(component.name, name) == 0)
+                if (line.len >= len && memcmp(line.data, begin, len) == 0)
                         latest = line;
                 start = i + 1;
         }
@@ -136,27 +135,52 @@ static bool is_latest(const struct events *events, const char *name, const char 
 
 /* Stores first, extends then: a crash in between leaves a line too many, which adopt drops. */
 static int add_event(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
-                     const struct hostlog_component *component, struct err *err)
+                     const char *text, struct err *err)
 {
         struct ptpm_done done;
         const struct ptpm_answer answer = {ptpm_done_code, &done, sizeof(done)};
-        struct ptpm_extend extend = {.pcr = HOSTLOG_PCR};
-        char text[HOSTLOG_TEXT_MAX];
+        struct ptpm_extend extend = {.pcr = HOSTLOG_PCR, .event = wire_text(text)};
         char path[PATH_MAX];
 
-        if (hostlog_text(component, text, err) != 0 ||
-            tcb_config_path(config, EVENTS_FILE, path, err) != 0)
+        if (tcb_config_path(config, EVENTS_FILE, path, err) != 0)
                 return err->code;
-        if (is_latest(events, component->name, text))
-                return 0;
         writer_put_text(&events->text, text);
         writer_put_u8(&events->text, '\n');
         if (writer_check(&events->text) != 0)
                 return err_set(err, ERR_LIMIT, "the host's log is full; reboot the host");
         if (fs_write_file(path, events->text.data, events->text.len, 0600, err) != 0)
                 return err->code;
-        extend.event = wire_text(text);
         return ptpm_call(ptpm, ptpm_extend_code, &extend, &answer, err);
+}
+
+static int add_component(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
+                         const struct hostlog_component *component, struct err *err)
+{
+        char text[HOSTLOG_TEXT_MAX];
+        char begin[sizeof("catena-host  ") + HOSTLOG_NAME_MAX];
+
+        if (hostlog_text(component, text, err) != 0)
+                return err->code;
+        (void)snprintf(begin, sizeof(begin), "catena-host %s ", component->name);
+        return is_latest(events, begin, text) ? 0 : add_event(config, ptpm, events, text, err);
+}
+
+/* Which TPM this is, so that nobody can say later that it was another kind. */
+static int measure_ptpm(const struct tcb_config *config, struct ptpm *ptpm, struct events *events,
+                        struct err *err)
+{
+        struct hostlog_ptpm about = {.by = MEASURE_BY};
+        char text[HOSTLOG_TEXT_MAX];
+
+        (void)snprintf(about.kind, sizeof(about.kind), "%s", ptpm_kind(ptpm));
+        (void)snprintf(about.manufacturer, sizeof(about.manufacturer), "%s",
+                       ptpm_manufacturer(ptpm));
+        (void)snprintf(about.vendor, sizeof(about.vendor), "%s", ptpm_vendor(ptpm));
+        (void)snprintf(about.firmware, sizeof(about.firmware), "%s", ptpm_firmware(ptpm));
+        if (hostlog_ptpm_text(&about, text, err) != 0)
+                return err->code;
+        return is_latest(events, "catena-ptpm ", text) ? 0
+                                                       : add_event(config, ptpm, events, text, err);
 }
 
 static int measure_components(const struct tcb_config *config, struct ptpm *ptpm,
@@ -191,7 +215,7 @@ static int measure_components(const struct tcb_config *config, struct ptpm *ptpm
                 (void)snprintf(component.name, sizeof(component.name), "%s", rows[i].name);
                 (void)snprintf(component.version, sizeof(component.version), "%s", rows[i].version);
                 memcpy(component.digest, rows[i].digest, sizeof(component.digest));
-                if (add_event(config, ptpm, events, &component, err) != 0)
+                if (add_component(config, ptpm, events, &component, err) != 0)
                         return err->code;
         }
         return 0;
@@ -224,6 +248,8 @@ int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
         writer_init(&events.text, EVENTS_FILE_MAX);
         writer_init(&m.log, HOSTLOG_LOG_MAX);
         rc = load_events(config, ptpm, &events, err);
+        if (rc == 0)
+                rc = measure_ptpm(config, ptpm, &events, err);
         if (rc == 0)
                 rc = measure_components(config, ptpm, &events, &m, err);
         if (rc == 0)

@@ -10,6 +10,8 @@
 #include "tcb/config.h"
 #include "tcb/ptpm.h"
 
+#define MEASURE_BY "tcb" /* who measures: the TCB itself, there is no starter yet */
+
 struct measurements {
         uint8_t tcb[32];
         uint8_t engine[32];
@@ -19,8 +21,9 @@ struct measurements {
 };
 
 /*
- * Measures every component and extends. A pTPM that was not reset since the last start goes on
- * with the log kept in the state directory; a log that does not explain PCR 13 is ERR_NOT_TRUSTED.
+ * Measures which TPM it is and every component, and extends. A pTPM that was not reset since the
+ * last start goes on with the log kept in the state directory; a log that does not explain PCR 13
+ * is ERR_NOT_TRUSTED.
  */
 int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
                  struct measurements *ret_measurements, struct err *err) MUST_CHECK;

@@ -37,6 +37,9 @@ struct ptpm {
         bool dead; /* nothing is asked any more */
         uint32_t id;
         char kind[33];
+        char manufacturer[17];
+        char vendor[33];
+        char firmware[33];
         char degraded[600];
         uint8_t ek_pub[1024];
         size_t ek_pub_len;
@@ -82,6 +85,9 @@ static int open_tpm(struct ptpm *ptpm, const struct tcb_config *config, bool fre
         if (ptpm_call(ptpm, ptpm_open_code, &open, &answer, err) != 0)
                 return err_wrap(err, "open the host's TPM (%s)", config->tcti);
         wire_text_copy(opened.kind, ptpm->kind, sizeof(ptpm->kind));
+        wire_text_copy(opened.manufacturer, ptpm->manufacturer, sizeof(ptpm->manufacturer));
+        wire_text_copy(opened.vendor, ptpm->vendor, sizeof(ptpm->vendor));
+        wire_text_copy(opened.firmware, ptpm->firmware, sizeof(ptpm->firmware));
         wire_text_copy(opened.degraded, ptpm->degraded, sizeof(ptpm->degraded));
         ptpm->ek_pub_len = opened.ek_pub.len;
         if (opened.ek_pub.len > 0)
@@ -156,6 +162,21 @@ void ptpm_free(struct ptpm *ptpm)
 const char *ptpm_kind(const struct ptpm *ptpm)
 {
         return ptpm->kind;
+}
+
+const char *ptpm_manufacturer(const struct ptpm *ptpm)
+{
+        return ptpm->manufacturer;
+}
+
+const char *ptpm_vendor(const struct ptpm *ptpm)
+{
+        return ptpm->vendor;
+}
+
+const char *ptpm_firmware(const struct ptpm *ptpm)
+{
+        return ptpm->firmware;
 }
 
 const char *ptpm_degraded(const struct ptpm *ptpm)

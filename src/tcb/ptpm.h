@@ -21,7 +21,13 @@ int ptpm_new(const struct tcb_config *config, bool fresh, struct ptpm **ret_ptpm
              struct err *err) MUST_CHECK;
 void ptpm_free(struct ptpm *ptpm);
 
-const char *ptpm_kind(const struct ptpm *ptpm);     /* embedded, swtpm, hardware */
+const char *ptpm_kind(const struct ptpm *ptpm); /* embedded, swtpm, hardware */
+
+/* What the TPM says of itself, see tpm/identity.h. */
+const char *ptpm_manufacturer(const struct ptpm *ptpm);
+const char *ptpm_vendor(const struct ptpm *ptpm);
+const char *ptpm_firmware(const struct ptpm *ptpm);
+
 const char *ptpm_degraded(const struct ptpm *ptpm); /* what sandboxes lack, or "" */
 struct bytes ptpm_ek_public(const struct ptpm *ptpm);
 

@@ -90,7 +90,9 @@ static const struct script {
 
 static void serve_open(const struct wire_frame *frame, const struct script **ret_script)
 {
-        const struct ptpm_opened opened = {.kind = wire_text("swtpm"), .ek_pub = wire_text("ek")};
+        const struct ptpm_opened opened = {.kind = wire_text("swtpm"),
+                                           .manufacturer = wire_text("IBM"),
+                                           .ek_pub = wire_text("ek")};
         struct ptpm_open open;
 
         if (wire_frame_decode(frame, &open, sizeof(open), &failure) != 0)
@@ -173,6 +175,7 @@ static void set_up(const char *script)
         assert_true(sd_event_new(&rig.event) >= 0);
         assert_ok(ptpm_new(&config, true, &rig.ptpm, &err), &err);
         assert_string_equal(ptpm_kind(rig.ptpm), "swtpm");
+        assert_string_equal(ptpm_manufacturer(rig.ptpm), "IBM");
         assert_ok(ptpm_attach(rig.ptpm, rig.event, on_lost, NULL, &err), &err);
 }
 

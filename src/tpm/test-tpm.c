@@ -4,6 +4,7 @@
 #include "lib/test.h"
 #include "tpm/credential.h"
 #include "tpm/esys.h"
+#include "tpm/identity.h"
 #include "tpm/quote.h"
 #include "tpm/seal.h"
 #include "tpm/test-swtpm.h"
@@ -322,10 +323,28 @@ static void refuses_foreign_and_damaged_keys(void **state)
         test_swtpm_stop(&b);
 }
 
+static void says_what_it_is(void **state)
+{
+        struct tpm_identity identity;
+        struct test_swtpm t;
+        struct err err = {0};
+
+        (void)state;
+        test_swtpm_start(&t, "identity");
+        assert_ok(tpm_identify(t.tpm, &identity, &err), &err);
+        assert_string_equal(identity.manufacturer, "IBM");
+        assert_int_equal(strncmp(identity.vendor, "SW", 2), 0);
+        assert_null(strchr(identity.vendor, ' '));
+        assert_non_null(strchr(identity.firmware, '.'));
+        assert_true(identity.is_software);
+        test_swtpm_stop(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(starts_twice_and_counts),
+            cmocka_unit_test(says_what_it_is),
             cmocka_unit_test(gives_the_same_ek_each_time),
             cmocka_unit_test(makes_a_restricted_ak),
             cmocka_unit_test(quotes_what_the_pcrs_hold),

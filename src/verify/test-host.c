@@ -8,6 +8,10 @@
 #include "lib/test.h"
 #include "verify/test-judge.h"
 
+#define ABOUT(ptpm, version, by)                                                                   \
+        "{\"ptpm\":\"" ptpm "\",\"tcb_version\":\"" version "\",\"measured_by\":\"" by "\"}"
+#define HARDWARE "catena-ptpm hardware tcb IFX SLB9670 7.85.4555.0"
+
 /* ---- a small firmware log ------------------------------------------------------------------- */
 
 #define PCR_NONE 24
@@ -81,7 +85,8 @@ static void nothing(struct builder *b)
 static void hardware(struct builder *b)
 {
         nothing(b);
-        b->about = "{\"ptpm\":\"hardware\",\"tcb_version\":\"0.1.0\",\"measured_by\":\"tcb\"}";
+        builder_make_host_log(b, HARDWARE);
+        b->about = ABOUT("hardware", "0.1.0", "tcb");
 }
 
 static const struct {
@@ -137,6 +142,60 @@ static void small_logs(void **state)
                         for (unsigned k = 0; k < VERIFY_PROGRAMS; k++)
                                 assert_int_equal(result->host->parts[k], VERIFY_NOT_CHECKED);
                 }
+                builder_done(&b);
+        }
+}
+
+/* ---- which TPM it is, by word and by measurement ----------------------------------------------
+ */
+
+static const struct {
+        const char *name;
+        const char *event; /* in the log; NULL: none */
+        const char *more;  /* a second one */
+        const char *about;
+        const char *id;
+} kinds[] = {
+    {"both say embedded", BUILDER_PTPM, NULL, ABOUT("embedded", "0.1.0", "tcb"), NULL},
+    {"another firmware after a reset that was none", BUILDER_PTPM,
+     "catena-ptpm embedded tcb IBM SW_TPM 2.0.0.0", ABOUT("embedded", "0.1.0", "tcb"), NULL},
+    {"measured as software, called hardware", BUILDER_PTPM, NULL, ABOUT("hardware", "0.1.0", "tcb"),
+     "bind.about"},
+    {"measured as hardware, called software", HARDWARE, NULL, ABOUT("swtpm", "0.1.0", "tcb"),
+     "bind.about"},
+    {"not measured", NULL, NULL, ABOUT("embedded", "0.1.0", "tcb"), "bind.about"},
+    {"another who measured", BUILDER_PTPM, NULL, ABOUT("embedded", "0.1.0", "starter"),
+     "bind.about"},
+    {"another TCB", BUILDER_PTPM, NULL, ABOUT("embedded", "0.1.1", "tcb"), "bind.about"},
+    {"two kinds", BUILDER_PTPM, HARDWARE, ABOUT("hardware", "0.1.0", "tcb"), "log.malformed"},
+    {"malformed", "catena-ptpm embedded", NULL, ABOUT("embedded", "0.1.0", "tcb"), "log.malformed"},
+    {"a kind that nobody knows", "catena-ptpm quantum tcb - - 1.0.0.0", NULL,
+     ABOUT("quantum", "0.1.0", "tcb"), "policy.ptpm"},
+};
+
+static void the_kind_is_measured(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+                struct evidence AUTO_EVIDENCE *evidence = NULL;
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+                char host[32];
+                struct builder b;
+
+                (void)snprintf(host, sizeof(host), "kind-%zu", i);
+                builder_init(&b, test_dir(), host);
+                builder_make_host_log(&b, kinds[i].event);
+                if (kinds[i].more != NULL)
+                        builder_add_host_event(&b, kinds[i].more);
+                b.about = kinds[i].about;
+                evidence = builder_build(&b);
+                result = judge_plain(evidence, &b);
+                if (kinds[i].id != NULL)
+                        judge_refused(result, result->host, kinds[i].name, kinds[i].id);
+                else if (result->host->tier != VERIFY_WARNING)
+                        judge_print(result->host);
+                if (kinds[i].id == NULL)
+                        assert_int_equal(result->host->tier, VERIFY_WARNING);
                 builder_done(&b);
         }
 }
@@ -295,6 +354,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(small_logs),
+            cmocka_unit_test(the_kind_is_measured),
             cmocka_unit_test(measured_again),
             cmocka_unit_test(real_host_boots),
         };

@@ -286,6 +286,12 @@ static void about_hardware(struct evidence *e)
             "{\"ptpm\":\"hardware\",\"tcb_version\":\"1\",\"measured_by\":\"starter\"}");
 }
 
+static void about_other_tcb(struct evidence *e)
+{
+        builder_put_text(e, "host/about.json",
+                         "{\"ptpm\":\"embedded\",\"tcb_version\":\"9\",\"measured_by\":\"tcb\"}");
+}
+
 static void cek_is_ak(struct evidence *e)
 {
         judge_take(e, "host/cek.pub", good, "host/ak.pub");
@@ -329,6 +335,8 @@ static const struct {
     {"about.json with a huge number", about_number, "bind.host", false},
     {"about.json too deep", about_deep, "bind.host", false},
     {"L-EMPTY hardware by its word, no log", about_hardware, "log.missing", false},
+    {"hardware by its word, measured as software", about_hardware, "bind.about", false},
+    {"another TCB by its word", about_other_tcb, "bind.about", false},
     {"K-CREATION CEK is the AK, with the certification of another key", cek_is_ak, "bind.cek",
      false},
     {"another host answers, after a NUL", name_with_nul, "bind.host", false},

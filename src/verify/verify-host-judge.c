@@ -49,6 +49,34 @@ static void read_log(struct verify_run *run, struct reasons *reasons)
                 reasons_add(reasons, "log.malformed", REASON_FAIL, "host/catena_log: %s", err.text);
 }
 
+/*
+ * What the host says of itself is covered by no quote; what it measured is. Where the two differ,
+ * or nothing was measured, the words are worth nothing.
+ */
+static void check_about(const struct verify_run *run, struct reasons *reasons)
+{
+        const struct verify_result *result = run->result;
+        const struct hostlog_ptpm *ptpm = &run->host_log.ptpm;
+
+        if (run->host_log.n == 0)
+                return; /* said already: there is no log */
+        if (ptpm->kind[0] == '\0')
+                reasons_add(reasons, "bind.about", REASON_FAIL,
+                            "the host did not measure which TPM it has");
+        else if (strcmp(ptpm->kind, result->ptpm) != 0)
+                reasons_add(reasons, "bind.about", REASON_FAIL,
+                            "the host says that its TPM is \"%s\" and measured \"%s\"",
+                            result->ptpm, ptpm->kind);
+        else if (strcmp(ptpm->by, result->measured_by) != 0)
+                reasons_add(reasons, "bind.about", REASON_FAIL,
+                            "the host says that \"%s\" measured it, and its log \"%s\"",
+                            result->measured_by, ptpm->by);
+        if (!host_log_has_version(&run->host_log, "catena-tcb", result->tcb_version))
+                reasons_add(reasons, "bind.about", REASON_FAIL,
+                            "the host says that its TCB is \"%s\" and measured another",
+                            result->tcb_version);
+}
+
 /* The host's own logs; absent ones have len 0. */
 static void find_boot_logs(const struct verify_run *run, struct appraise_evidence *evidence)
 {
@@ -209,6 +237,7 @@ void verify_host_judge(struct verify_run *run)
             verify_get(run, host, "host", "quote.sig", &signature) &&
             check_quote(run, attest, signature, &err) != 0)
                 reasons_add_broken(&host->reasons, "the host's quote", &err);
+        check_about(run, &host->reasons);
         mark_boot(run, host);
         /* Software counts only where a quote that holds tells of it. */
         if (!reasons_failed(&host->reasons))

@@ -14,6 +14,15 @@ bool host_log_has_digest(const struct host_log *log, const char *name,
         return false;
 }
 
+bool host_log_has_version(const struct host_log *log, const char *name, const char *version)
+{
+        for (size_t i = 0; i < log->n; i++)
+                if (strcmp(log->components[i].name, name) == 0 &&
+                    strcmp(log->components[i].version, version) == 0)
+                        return true;
+        return false;
+}
+
 /* A TCB that starts again measures again: what is there already adds nothing. */
 static int add_component(const struct hostlog_component *component, struct host_log *log,
                          struct err *err)
@@ -26,16 +35,38 @@ static int add_component(const struct hostlog_component *component, struct host_
         return 0;
 }
 
+/* One TPM is of one kind: whoever measured two has lied once. */
+static int add_ptpm(struct bytes data, struct host_log *log, struct err *err)
+{
+        struct hostlog_ptpm ptpm;
+
+        if (hostlog_ptpm_parse(data, &ptpm, err) != 0)
+                return err->code;
+        if (log->ptpm.kind[0] != '\0' &&
+            (strcmp(log->ptpm.kind, ptpm.kind) != 0 || strcmp(log->ptpm.by, ptpm.by) != 0))
+                return err_set(err, ERR_MALFORMED, "it tells of two kinds of TPM");
+        log->ptpm = ptpm;
+        return 0;
+}
+
+static int add_data(struct bytes data, struct host_log *log, struct err *err)
+{
+        struct hostlog_component component;
+
+        if (hostlog_is_ptpm(data))
+                return add_ptpm(data, log, err);
+        if (hostlog_parse(data, &component, err) != 0)
+                return err->code;
+        return add_component(&component, log, err);
+}
+
 static int read_event(const struct tcglog_event *event, int bank, struct host_log *log,
                       struct err *err)
 {
         const struct hash_alg *sha256 = hash_by_tpm_id(HASH_TPM_SHA256);
-        struct hostlog_component component;
         uint8_t digest[32];
-        int rc = hostlog_parse(event->data, &component, err);
+        int rc;
 
-        if (rc != 0)
-                return rc;
         if (event->pcr != HOSTLOG_PCR || event->digests[bank] == NULL)
                 return err_set(err, ERR_MALFORMED, "event %u is not in PCR %d", event->n,
                                HOSTLOG_PCR);
@@ -44,7 +75,7 @@ static int read_event(const struct tcglog_event *event, int bank, struct host_lo
                 return rc;
         if (memcmp(digest, event->digests[bank], sizeof(digest)) != 0)
                 return err_set(err, ERR_MALFORMED, "event %u was not made of its data", event->n);
-        rc = add_component(&component, log, err);
+        rc = add_data(event->data, log, err);
         return rc != 0 ? rc : hash_extend(sha256, log->pcr, digest, err);
 }
 

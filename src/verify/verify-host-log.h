@@ -14,15 +14,19 @@
 struct host_log {
         struct hostlog_component components[HOST_COMPONENTS_MAX];
         size_t n;
-        uint8_t pcr[32]; /* PCR 13 of the SHA-256 bank when exactly these were measured */
+        struct hostlog_ptpm ptpm; /* kind "": the log does not say which TPM it was */
+        uint8_t pcr[32];          /* PCR 13 of the SHA-256 bank when exactly these were measured */
 };
 
 /*
- * Reads a log in which every event is a component in PCR 13 whose digest is that of its data;
- * anything else is ERR_MALFORMED. A component is there once for each digest that it had since the
- * TPM was reset: a TCB that starts again measures again.
+ * Reads a log in which every event is in PCR 13, has the digest of its data, and is a component or
+ * the TPM, always of one kind; anything else is ERR_MALFORMED. A component is there once for each
+ * digest that it had since the TPM was reset: a TCB that starts again measures again.
  */
 int host_log_read(struct bytes log, struct host_log *ret_log, struct err *err) MUST_CHECK;
+
+/* Whether a component of this name was ever of this version. */
+bool host_log_has_version(const struct host_log *log, const char *name, const char *version);
 
 /* Whether a component of this name ever had this digest. */
 bool host_log_has_digest(const struct host_log *log, const char *name,

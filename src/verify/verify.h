@@ -5,6 +5,7 @@
  *   the host's AK is certified by the CA      cert.ak
  *   the AK certifies the CEK                  bind.cek
  *   the host's quote covers the tree          bind.tree, and everything of evlog/quote.h
+ *   what the host says of itself        bind.about
  *   each VM's leaf is in that tree            bind.proof
  *   the leaf answers this challenge           bind.nonce
  *   the leaf names these vTPM keys and quote  bind.ek, bind.ak, bind.quote, bind.qualifying
@@ -71,9 +72,10 @@ struct verify_result {
         int64_t now;     /* when it was appraised */
         int64_t expires; /* challenge's time and the policy's age: a verdict does not stay */
         char policy[POLICY_NAME_MAX];
-        char ptpm[16];        /* embedded, swtpm, hardware, unknown: the host's own word */
-        char tcb_version[32]; /* the same */
-        char measured_by[16]; /* tcb, starter: the same */
+        /* The host's own words, worth something when they are what it measured (bind.about). */
+        char ptpm[16]; /* embedded, swtpm, hardware, unknown */
+        char tcb_version[32];
+        char measured_by[16]; /* tcb, starter */
         struct verify_machine *host;
         struct verify_machine *vms[CHALLENGE_VMS_MAX];
         size_t n_vms;

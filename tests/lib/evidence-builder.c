@@ -57,16 +57,11 @@ void builder_key_done(struct builder_key *key)
         key->key = NULL;
 }
 
-static void put_component(struct builder *b, struct writer *w, const char *name, uint8_t fill)
+static void put_host_event(struct builder *b, struct writer *w, const char *text)
 {
-        struct hostlog_component component = {.version = "0.1.0"};
-        char text[HOSTLOG_TEXT_MAX];
         uint8_t digest[32];
         struct err err = {0};
 
-        (void)snprintf(component.name, sizeof(component.name), "%s", name);
-        memset(component.digest, fill, sizeof(component.digest));
-        assert_ok(hostlog_text(&component, text, &err), &err);
         assert_ok(hostlog_put_event(w, (struct bytes){(uint8_t *)text, strlen(text)}, &err), &err);
         assert_ok(hash_digest(hash_by_tpm_id(HASH_TPM_SHA256), text, strlen(text), digest, &err),
                   &err);
@@ -74,30 +69,59 @@ static void put_component(struct builder *b, struct writer *w, const char *name,
                   &err);
 }
 
-/* The host's log of its software, with its PCR. */
-static void make_host_log(struct builder *b)
+static void put_component(struct builder *b, struct writer *w, const char *name, uint8_t fill)
+{
+        struct hostlog_component component = {.version = "0.1.0"};
+        char text[HOSTLOG_TEXT_MAX];
+        struct err err = {0};
+
+        (void)snprintf(component.name, sizeof(component.name), "%s", name);
+        memset(component.digest, fill, sizeof(component.digest));
+        assert_ok(hostlog_text(&component, text, &err), &err);
+        put_host_event(b, w, text);
+}
+
+void builder_make_host_log(struct builder *b, const char *ptpm)
 {
         static const char *const names[] = {"catena-tcb", "catena-vtpm", "qemu", "ovmf"};
         struct writer w;
 
+        free(b->host_log);
+        memset(b->pcrs[HOSTLOG_PCR], 0, sizeof(b->pcrs[HOSTLOG_PCR]));
         writer_init(&w, HOSTLOG_LOG_MAX);
         hostlog_put_header(&w);
+        if (ptpm != NULL)
+                put_host_event(b, &w, ptpm);
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 put_component(b, &w, names[i], (uint8_t)(0xc0 + i));
         assert_int_equal(writer_check(&w), 0);
         b->host_log = (char *)writer_take(&w, &b->host_log_len);
 }
 
-void builder_add_component(struct builder *b, const char *name, uint8_t fill)
+/* What is there, with one event more. */
+static void append(struct builder *b, const char *text, const char *name, uint8_t fill)
 {
         struct writer w;
 
         writer_init(&w, HOSTLOG_LOG_MAX);
         writer_put(&w, b->host_log, b->host_log_len);
-        put_component(b, &w, name, fill);
+        if (text != NULL)
+                put_host_event(b, &w, text);
+        else
+                put_component(b, &w, name, fill);
         assert_int_equal(writer_check(&w), 0);
         free(b->host_log);
         b->host_log = (char *)writer_take(&w, &b->host_log_len);
+}
+
+void builder_add_component(struct builder *b, const char *name, uint8_t fill)
+{
+        append(b, NULL, name, fill);
+}
+
+void builder_add_host_event(struct builder *b, const char *text)
+{
+        append(b, text, NULL, 0);
 }
 
 static void make_vm(struct builder_vm *vm, unsigned i)
@@ -130,7 +154,7 @@ void builder_init(struct builder *b, const char *dir, const char *host)
                 make_vm(&b->vms[i], i);
                 memcpy(b->challenge.vms[i], b->vms[i].name, sizeof(b->vms[i].name));
         }
-        make_host_log(b);
+        builder_make_host_log(b, BUILDER_PTPM);
         b->about = "{\"ptpm\":\"embedded\",\"tcb_version\":\"0.1.0\",\"measured_by\":\"tcb\"}";
         builder_prepare(b);
 }

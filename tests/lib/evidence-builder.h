@@ -67,8 +67,14 @@ void builder_key_done(struct builder_key *key);
 
 extern const uint32_t builder_signing; /* attributes of a good AK or CEK */
 
-/* Measures one more component into the host's log, as a TCB that starts again does. */
+/* The host's log of its software, its PCR 13 from zero; the event about its TPM, or none. */
+#define BUILDER_PTPM "catena-ptpm embedded tcb IBM SW_TPM 1.0.0.0"
+void builder_make_host_log(struct builder *b, const char *ptpm);
+
+/* Measures one more component, or any text, into the host's log, as a TCB that starts again does.
+ */
 void builder_add_component(struct builder *b, const char *name, uint8_t fill);
+void builder_add_host_event(struct builder *b, const char *text);
 
 /* Replaces a blob by one with the byte at offset (negative: from the end) inverted. */
 void builder_flip(struct evidence *evidence, const char *path, long offset);
