@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "engine/bound.h"
 #include "engine/core.h"
 #include "engine/data.h"
 #include "engine/vtpm.h"
@@ -13,6 +14,7 @@
 #define CAPABILITIES     0xffffU /* all that QEMU 7.2 needs */
 #define NO_LENGTH        SIZE_MAX
 #define ANSWER_MAX       (16 + INFO_CHUNK_MAX)
+#define STATE_DECRYPTED  1U
 #define INIT_FLAGS_KNOWN 1U /* delete the volatile state, which every INIT does */
 #define ANY_STATE        (SM_TO(ENGINE_OFF) | SM_TO(ENGINE_PRIVATE) | SM_TO(ENGINE_RUNNING))
 #define ON_FOR_GUEST     SM_TO(ENGINE_RUNNING)
@@ -53,9 +55,16 @@ static int on_init(struct request *request, struct err *err)
 
         if (reader_get_be32(&request->body, &flags) != 0 || (flags & ~INIT_FLAGS_KNOWN) != 0)
                 return CONTROL_BAD_PARAMETER;
+        if (!vtpm_is_loaded()) {
+                rc = core_send_event(engine, ENGINE_EVENT_REFUSED, err);
+                return rc != 0 ? rc : CONTROL_FAIL;
+        }
+        if (engine->bound && flags == 0)
+                vtpm_drop_volatile();
         rc = engine_power_on(engine, ENGINE_RUNNING, err);
         if (rc != 0)
                 return rc;
+        engine->locked = engine->bound;
         engine->init_count++;
         engine->startup_seen = false;
         rc = core_send_event(engine, ENGINE_EVENT_INIT, err);
@@ -118,12 +127,16 @@ static int on_reset_established(struct request *request, struct err *err)
         int rc = get_locality(request, &locality);
 
         (void)err;
+        if (request->engine->locked)
+                return CONTROL_BAD_ORDINAL;
         return rc != 0 ? rc : put_result(request, vtpm_reset_established(locality));
 }
 
 static int on_hash_start(struct request *request, struct err *err)
 {
         (void)err;
+        if (request->engine->locked)
+                return CONTROL_BAD_ORDINAL;
         return put_result(request, vtpm_hash_start());
 }
 
@@ -152,15 +165,75 @@ static int on_cancel(struct request *request, struct err *err)
         return put_ok(request);
 }
 
-/*
- * The state belongs to the TCB. It never travels in QEMU's stream, where swtpm's is found in
- * clear, and QEMU cannot bring an old one back.
- */
 static int refuse(struct request *request, struct err *err)
 {
         (void)request;
         (void)err;
         return CONTROL_DISABLED_CMD;
+}
+
+static void put_blob(struct request *request, struct bytes blob)
+{
+        writer_put_be32(request->answer, CONTROL_OK);
+        writer_put_be32(request->answer, STATE_DECRYPTED);
+        writer_put_be32(request->answer, (uint32_t)blob.len);
+        writer_put_be32(request->answer, (uint32_t)blob.len);
+        writer_put_bytes(request->answer, blob);
+}
+
+/*
+ * The state belongs to the TCB. It never travels in QEMU's stream, where swtpm's is found in
+ * clear, and QEMU cannot bring an old one back: what goes there is the token of bound.h, and for a
+ * VM of the TCB's own not even that. QEMU asks for all three types one after the other; the token
+ * stands for all of them.
+ */
+static int on_get_stateblob(struct request *request, struct err *err)
+{
+        struct engine *engine = request->engine;
+        uint8_t token[ENGINE_TOKEN_SIZE];
+        uint32_t type = 0;
+        uint32_t result = 0;
+        int rc;
+
+        if (!engine->bound || !vtpm_is_loaded())
+                return CONTROL_DISABLED_CMD;
+        if (engine->life.state == ENGINE_PRIVATE)
+                return CONTROL_BAD_ORDINAL;
+        if (reader_skip(&request->body, 4) != 0 || reader_get_be32(&request->body, &type) != 0 ||
+            type < ENGINE_BLOB_PERMANENT || type > ENGINE_BLOB_SAVESTATE)
+                return CONTROL_BAD_PARAMETER;
+        if (type != ENGINE_BLOB_PERMANENT) {
+                put_blob(request, (struct bytes){NULL, 0});
+                return 0;
+        }
+        rc = bound_save(engine, token, &result, err);
+        if (rc != 0 || result != 0)
+                return rc != 0 ? rc : (int)(result & INT32_MAX);
+        put_blob(request, (struct bytes){token, sizeof(token)});
+        return 0;
+}
+
+static int on_set_stateblob(struct request *request, struct err *err)
+{
+        struct bytes token = {NULL, 0};
+        uint32_t type = 0;
+        uint32_t result = 0;
+        int rc;
+
+        if (!request->engine->bound)
+                return CONTROL_DISABLED_CMD;
+        if (request->engine->life.state != ENGINE_OFF)
+                return CONTROL_BAD_ORDINAL;
+        if (reader_skip(&request->body, 4) != 0 || reader_get_be32(&request->body, &type) != 0 ||
+            type != ENGINE_BLOB_PERMANENT || reader_skip(&request->body, 4) != 0)
+                return CONTROL_BAD_PARAMETER;
+        /* Longer ones are no token; their bytes are dropped, and the TCB hears of an empty one. */
+        if (reader_get_bytes(&request->body, reader_left(&request->body), &token) != 0)
+                return CONTROL_BAD_PARAMETER;
+        rc = bound_restore(request->engine, token, &result, err);
+        if (rc != 0 || result != 0)
+                return rc != 0 ? rc : (int)(result & INT32_MAX);
+        return put_ok(request);
 }
 
 static int on_get_config(struct request *request, struct err *err)
@@ -254,7 +327,7 @@ static const struct control_row {
         size_t body_len;   /* of the fixed part */
         size_t length_at;  /* where in it the length of more bytes stands, or NO_LENGTH */
         size_t more_max;   /* the most that length may say */
-        bool discard;      /* those bytes are not even looked at */
+        size_t keep_max;   /* more bytes than this are not even looked at */
         size_t answer_len; /* what QEMU waits for, also with an error */
         uint32_t states;   /* of enum engine_state */
         /*
@@ -263,25 +336,26 @@ static const struct control_row {
          */
         int (*handle)(struct request *request, struct err *err);
 } rows[] = {
-    {1, "GET_CAPABILITY", 0, NO_LENGTH, 0, false, 8, ANY_STATE, on_get_capability},
-    {2, "INIT", 4, NO_LENGTH, 0, false, 4, ANY_STATE, on_init},
-    {3, "SHUTDOWN", 0, NO_LENGTH, 0, false, 4, ANY_STATE, on_shutdown},
-    {4, "GET_TPMESTABLISHED", 0, NO_LENGTH, 0, false, 8, ON_FOR_GUEST, on_get_established},
-    {5, "SET_LOCALITY", 4, NO_LENGTH, 0, false, 4, ANY_STATE, on_set_locality},
-    {6, "HASH_START", 0, NO_LENGTH, 0, false, 4, ON_FOR_GUEST, on_hash_start},
-    {7, "HASH_DATA", 4, 0, 4096, false, 4, ON_FOR_GUEST, on_hash_data},
-    {8, "HASH_END", 0, NO_LENGTH, 0, false, 4, ON_FOR_GUEST, on_hash_end},
-    {9, "CANCEL_TPM_CMD", 0, NO_LENGTH, 0, false, 4, ANY_STATE, on_cancel},
-    {10, "STORE_VOLATILE", 0, NO_LENGTH, 0, false, 4, ANY_STATE, refuse},
-    {11, "RESET_TPMESTABLISHED", 4, NO_LENGTH, 0, false, 4, ON_FOR_GUEST, on_reset_established},
-    {12, "GET_STATEBLOB", 12, NO_LENGTH, 0, false, 16, ANY_STATE, refuse},
-    {13, "SET_STATEBLOB", 12, 8, ENGINE_BLOB_MAX, true, 4, ANY_STATE, refuse},
-    {14, "STOP", 0, NO_LENGTH, 0, false, 4, ANY_STATE, on_stop},
-    {15, "GET_CONFIG", 0, NO_LENGTH, 0, false, 8, ANY_STATE, on_get_config},
-    {16, "SET_DATAFD", 0, NO_LENGTH, 0, false, 4, ANY_STATE, on_set_datafd},
-    {17, "SET_BUFFERSIZE", 4, NO_LENGTH, 0, false, 16, ANY_STATE, on_set_buffer_size},
-    {18, "GET_INFO", 16, NO_LENGTH, 0, false, 12, ANY_STATE, on_get_info},
-    {19, "LOCK_STORAGE", 4, NO_LENGTH, 0, false, 4, ANY_STATE, on_lock_storage},
+    {1, "GET_CAPABILITY", 0, NO_LENGTH, 0, 0, 8, ANY_STATE, on_get_capability},
+    {2, "INIT", 4, NO_LENGTH, 0, 0, 4, ANY_STATE, on_init},
+    {3, "SHUTDOWN", 0, NO_LENGTH, 0, 0, 4, ANY_STATE, on_shutdown},
+    {4, "GET_TPMESTABLISHED", 0, NO_LENGTH, 0, 0, 8, ON_FOR_GUEST, on_get_established},
+    {5, "SET_LOCALITY", 4, NO_LENGTH, 0, 0, 4, ANY_STATE, on_set_locality},
+    {6, "HASH_START", 0, NO_LENGTH, 0, 0, 4, ON_FOR_GUEST, on_hash_start},
+    {7, "HASH_DATA", 4, 0, 4096, 4096, 4, ON_FOR_GUEST, on_hash_data},
+    {8, "HASH_END", 0, NO_LENGTH, 0, 0, 4, ON_FOR_GUEST, on_hash_end},
+    {9, "CANCEL_TPM_CMD", 0, NO_LENGTH, 0, 0, 4, ANY_STATE, on_cancel},
+    {10, "STORE_VOLATILE", 0, NO_LENGTH, 0, 0, 4, ANY_STATE, refuse},
+    {11, "RESET_TPMESTABLISHED", 4, NO_LENGTH, 0, 0, 4, ON_FOR_GUEST, on_reset_established},
+    {12, "GET_STATEBLOB", 12, NO_LENGTH, 0, 0, 16, ANY_STATE, on_get_stateblob},
+    {13, "SET_STATEBLOB", 12, 8, ENGINE_BLOB_MAX, ENGINE_TOKEN_SIZE, 4, ANY_STATE,
+     on_set_stateblob},
+    {14, "STOP", 0, NO_LENGTH, 0, 0, 4, ANY_STATE, on_stop},
+    {15, "GET_CONFIG", 0, NO_LENGTH, 0, 0, 8, ANY_STATE, on_get_config},
+    {16, "SET_DATAFD", 0, NO_LENGTH, 0, 0, 4, ANY_STATE, on_set_datafd},
+    {17, "SET_BUFFERSIZE", 4, NO_LENGTH, 0, 0, 16, ANY_STATE, on_set_buffer_size},
+    {18, "GET_INFO", 16, NO_LENGTH, 0, 0, 12, ANY_STATE, on_get_info},
+    {19, "LOCK_STORAGE", 4, NO_LENGTH, 0, 0, 4, ANY_STATE, on_lock_storage},
 };
 
 static const struct control_row *find_row(uint32_t code)
@@ -354,7 +428,7 @@ static enum arrival look(const struct stream *stream, struct message *ret)
             (reader_skip(&body, message.row->length_at) != 0 ||
              reader_get_be32(&body, &more) != 0 || more > message.row->more_max))
                 return BROKEN;
-        if (message.row->discard)
+        if (more > message.row->keep_max)
                 message.extra = more;
         else if (reader_left(&r) < more)
                 return PARTIAL;

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "engine/vtpm.h"
 
+#define START_FLAGS_KNOWN ((uint32_t)ENGINE_START_BOUND | ENGINE_START_EMPTY)
+
 static int protocol_error(const char *words, struct err *err)
 {
         return err_set(err, ERR_MALFORMED, "core channel: %s", words);
@@ -59,28 +61,39 @@ static int queue_command(struct engine *engine, const struct wire_frame *frame, 
         return 0;
 }
 
-/* One frame while a blob is on its way: 0 and *ret_done when it is durable. */
-static int await_frame(struct engine *engine, bool *ret_done, struct err *err)
+/* One frame while the engine waits for this one; the TCB's commands queue up behind it. */
+static int await_frame(struct engine *engine, uint16_t code, struct wire_frame *ret_frame,
+                       bool *ret_done, struct err *err)
 {
-        struct wire_frame frame;
-        struct engine_persisted persisted;
-        int rc = wire_link_receive(engine->core, &frame, err);
+        int rc = wire_link_receive(engine->core, ret_frame, err);
 
         if (rc != 0)
                 return rc;
-        if (frame.message->code == engine_command_code)
-                return queue_command(engine, &frame, err);
-        if (frame.message->code == engine_stop_code)
+        if (ret_frame->message->code == engine_command_code)
+                return queue_command(engine, ret_frame, err);
+        if (ret_frame->message->code == engine_stop_code)
                 return err_set(err, ERR_INTERRUPTED, "stopped");
-        if (frame.message->code != engine_persisted_code)
-                return protocol_error("unexpected message before a blob was durable", err);
-        rc = wire_frame_decode(&frame, &persisted, sizeof(persisted), err);
-        if (rc != 0)
-                return rc;
-        if (persisted.sequence != engine->sequence)
-                return protocol_error("acknowledgement of another blob", err);
+        if (ret_frame->message->code != code)
+                return protocol_error("unexpected message while the engine waits", err);
         *ret_done = true;
         return 0;
+}
+
+/* 0 when the blob that was sent last is durable. */
+static int await_persisted(struct engine *engine, struct err *err)
+{
+        struct wire_frame frame;
+        struct engine_persisted persisted;
+        bool done = false;
+        int rc = 0;
+
+        while (rc == 0 && !done)
+                rc = await_frame(engine, engine_persisted_code, &frame, &done, err);
+        if (rc == 0)
+                rc = wire_frame_decode(&frame, &persisted, sizeof(persisted), err);
+        if (rc == 0 && persisted.sequence != engine->sequence)
+                rc = protocol_error("acknowledgement of another blob", err);
+        return rc;
 }
 
 void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
@@ -89,16 +102,41 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
         const struct engine_persist persist = {
             .sequence = ++engine->sequence, .kind = (uint8_t)kind, .blob = blob};
         struct err err = {0};
-        bool done = engine->core == NULL;
         int rc = send_frame(engine, engine_persist_code, 0, &persist, &err);
 
-        while (rc == 0 && !done)
-                rc = await_frame(engine, &done, &err);
+        if (rc == 0 && engine->core != NULL)
+                rc = await_persisted(engine, &err);
         if (rc == 0)
                 return;
         if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
                 log_error(&(struct log_fields){.err = &err}, "state could not be handed over");
         _exit(rc == ERR_INTERRUPTED ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* Without a TCB everything is granted but a restore: there is nobody who kept a state. */
+static void decide_detached(uint16_t code, struct engine_decided *ret_decided)
+{
+        static const uint8_t token[ENGINE_TOKEN_SIZE];
+
+        *ret_decided = (struct engine_decided){.result = code == engine_restore_code ? 1 : 0,
+                                               .token = {token, sizeof(token)}};
+}
+
+int core_ask(struct engine *engine, uint16_t code, const void *question,
+             struct engine_decided *ret_decided, struct err *err)
+{
+        struct wire_frame frame;
+        bool done = false;
+        int rc;
+
+        if (engine->core == NULL) {
+                decide_detached(code, ret_decided);
+                return 0;
+        }
+        rc = send_frame(engine, code, 0, question, err);
+        while (rc == 0 && !done)
+                rc = await_frame(engine, engine_decided_code, &frame, &done, err);
+        return rc != 0 ? rc : wire_frame_decode(&frame, ret_decided, sizeof(*ret_decided), err);
 }
 
 /* ---- the TCB's messages ---- */
@@ -119,17 +157,21 @@ static int on_start(struct engine *engine, const struct wire_frame *frame, struc
 
         if (rc != 0)
                 return rc;
-        if (engine->life.state != ENGINE_WAITING || start.flags != 0)
+        if (engine->life.state != ENGINE_WAITING || (start.flags & ~START_FLAGS_KNOWN) != 0)
                 return protocol_error("second start, or unknown flags", err);
         /* Manufacture waits for PERSISTED, which takes the frame's buffer: copy what is needed. */
         if (start.seed.len != 0 && start.seed.len != ENGINE_SEED_SIZE)
                 return protocol_error("seed of a wrong size", err);
-        rc = vtpm_load(&(struct vtpm_setup){.permanent = start.permanent,
-                                            .volatile_state = start.volatile_state,
-                                            .seed = start.seed,
-                                            .persist = core_persist,
-                                            .context = engine},
-                       err);
+        engine->bound = (start.flags & ENGINE_START_BOUND) != 0;
+        if ((start.flags & ENGINE_START_EMPTY) == 0)
+                rc = vtpm_load(&(struct vtpm_setup){.permanent = start.permanent,
+                                                    .volatile_state = start.volatile_state,
+                                                    .seed = start.seed,
+                                                    .persist = core_persist,
+                                                    .context = engine},
+                               err);
+        else if (!engine->bound || start.permanent.len != 0)
+                return protocol_error("empty and not empty", err);
         if (rc != 0)
                 return err_wrap(err, "start");
         sm_move(&engine->life, ENGINE_OFF);
@@ -180,7 +222,7 @@ static int answer_command(struct engine *engine, uint32_t id, struct bytes comma
         struct engine_response response;
         int rc;
 
-        if (engine->life.state == ENGINE_WAITING)
+        if (engine->life.state == ENGINE_WAITING || !vtpm_is_loaded())
                 return protocol_error("command before start", err);
         rc = run_command(engine, command, &response.response, err);
         return rc != 0 ? rc : send_frame(engine, engine_response_code, id, &response, err);

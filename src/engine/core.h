@@ -20,6 +20,13 @@ int core_run_queued(struct engine *engine, struct err *err) MUST_CHECK;
  */
 void core_persist(void *engine, enum engine_blob_kind kind, struct bytes blob);
 
+/*
+ * Asks the TCB one of the questions that engine_decided answers and waits for it. The answer's
+ * views are valid until the next frame. Errors end the engine, as for core_persist().
+ */
+int core_ask(struct engine *engine, uint16_t code, const void *question,
+             struct engine_decided *ret_decided, struct err *err) MUST_CHECK;
+
 /* The engine's words to the TCB; without a core channel they do nothing. */
 int core_send_event(struct engine *engine, enum engine_event_kind kind, struct err *err) MUST_CHECK;
 void core_send_failed(struct engine *engine, const struct err *failure);

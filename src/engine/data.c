@@ -1,5 +1,6 @@
 #include "engine/data.h"
 
+#include "engine/bound.h"
 #include "engine/core.h"
 #include "engine/vtpm.h"
 
@@ -50,10 +51,15 @@ static int run_one(struct engine *engine, const struct header *header, struct er
 {
         const struct bytes command = {engine->data.in, header->size};
         struct bytes response;
+        bool on = engine->life.state == ENGINE_RUNNING;
         int rc = 0;
 
+        if (on && engine->locked)
+                rc = bound_unlock(engine, &on, err);
+        if (rc != 0)
+                return rc;
         /* QEMU asks for the clock before INIT and wants just this answer (PLATFORM, QEMU). */
-        if (engine->life.state != ENGINE_RUNNING) {
+        if (!on) {
                 response = vtpm_error_response(VTPM_RC_FAILURE);
         } else {
                 response = vtpm_process(command);

@@ -15,6 +15,8 @@
  *  - While RUNNING they share the guest's TPM: what they load the TCB must flush. TPM2_Startup is
  *    the guest's alone and answered TPM_RC_INITIALIZE (0x100).
  * They are never counted as INIT and raise no ENGINE_EVENT.
+ *
+ * An engine for a QEMU that the TCB did not start is *bound* (bound.h).
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -54,6 +56,8 @@ struct engine {
         uint8_t locality;    /* of the guest's commands */
         uint32_t init_count;
         bool startup_seen; /* since the last INIT */
+        bool bound;        /* QEMU was not started by the TCB; see bound.h */
+        bool locked;       /* bound: the guest's next command needs the TCB's consent */
         bool stopping;
         uint64_t sequence; /* of the last PERSIST */
         const char *sandbox_words;

@@ -1,7 +1,8 @@
 /*
  * QEMU's and the guest's bytes through the real dispatchers, with libtpms behind them. The input is
- * a list of {channel, be16 length, bytes}; channel 3 is one command of the TCB's. Each run starts
- * from the same manufactured TPM, switched off.
+ * a list of {channel, be16 length, bytes}; channel 3 is one command of the TCB's, and channels with
+ * bit 7 set say that the engine is bound. Each run starts from the same manufactured TPM, switched
+ * off; a detached bound engine is granted everything and gets no state for a token.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 size_t n = len < reader_left(&r) ? len : reader_left(&r);
 
                 must(reader_get_bytes(&r, n, &bytes));
+                engine->bound = engine->bound || (channel & 0x80) != 0;
+                channel &= 0x7f;
                 rc = step(engine, channel % CHANNELS, bytes, &err);
                 drain(peers, 2);
                 if (engine->control.fd < 0)

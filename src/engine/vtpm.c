@@ -22,6 +22,7 @@ struct blob {
 static struct {
         struct blob permanent; /* as last persisted */
         struct blob volatile_state;
+        bool volatile_kept;
         void (*persist)(void *context, enum engine_blob_kind kind, struct bytes blob);
         void *context;
         uint8_t locality;
@@ -215,6 +216,7 @@ int vtpm_load(const struct vtpm_setup *setup, struct err *err)
         vtpm_unload();
         tpm.persist = setup->persist;
         tpm.context = setup->context;
+        tpm.volatile_kept = setup->volatile_kept;
         if (!blob_set(&tpm.permanent, setup->permanent.data, setup->permanent.len) ||
             !blob_set(&tpm.volatile_state, setup->volatile_state.data, setup->volatile_state.len))
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -230,6 +232,29 @@ void vtpm_unload(void)
         blob_clear(&tpm.permanent);
         blob_clear(&tpm.volatile_state);
         tpm.locality = 0;
+}
+
+bool vtpm_is_loaded(void)
+{
+        return tpm.permanent.len > 0;
+}
+
+int vtpm_get_volatile(uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+        unsigned char *data = NULL;
+        uint32_t len = 0;
+        TPM_RESULT rc = TPMLIB_GetState(TPMLIB_STATE_VOLATILE, &data, &len);
+
+        if (rc != TPM_SUCCESS)
+                return err_set(err, ERR_TPM, "save the volatile state: libtpms error 0x%x", rc);
+        *ret_data = data;
+        *ret_len = len;
+        return 0;
+}
+
+void vtpm_drop_volatile(void)
+{
+        blob_clear(&tpm.volatile_state);
 }
 
 /*
@@ -248,7 +273,8 @@ static int consume_volatile(struct err *err)
         if (rc != 0)
                 return err_set(err, ERR_TPM, "reseed the resumed TPM: 0x%x", (unsigned)rc);
         blob_clear(&tpm.volatile_state);
-        tpm.persist(tpm.context, ENGINE_BLOB_VOLATILE, (struct bytes){0});
+        if (!tpm.volatile_kept)
+                tpm.persist(tpm.context, ENGINE_BLOB_VOLATILE, (struct bytes){0});
         return 0;
 }
 

@@ -23,6 +23,7 @@
 struct vtpm_setup {
         struct bytes permanent;      /* empty: manufacture */
         struct bytes volatile_state; /* empty: none; used up by the first power-on */
+        bool volatile_kept;          /* power-on uses it, and persist() is not told */
         struct bytes seed;           /* empty, or ENGINE_SEED_SIZE bytes for the manufacture */
         /*
          * Makes a blob durable; an empty one removes what is stored. Returns only when it is done:
@@ -39,8 +40,17 @@ struct vtpm_setup {
  */
 int vtpm_load(const struct vtpm_setup *setup, struct err *err) MUST_CHECK;
 
-/* Forgets everything, for tests that load another TPM. */
+/* Forgets everything; another TPM can be loaded. */
 void vtpm_unload(void);
+
+/* True once a state was loaded or manufactured, until vtpm_unload(). */
+bool vtpm_is_loaded(void);
+
+/* The present volatile state of a TPM that is on; wipe and free() it. */
+int vtpm_get_volatile(uint8_t **ret_data, size_t *ret_len, struct err *err) MUST_CHECK;
+
+/* Forgets a volatile state that was loaded and not used: the next power-on is a cold one. */
+void vtpm_drop_volatile(void);
 
 /*
  * Power on: _TPM_Init. With a volatile state the TPM goes on where it was: the state is consumed

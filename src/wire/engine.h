@@ -9,6 +9,14 @@
 #define ENGINE_BLOB_MAX    (96U << 10) /* libtpms' largest state is about 20 kB */
 #define ENGINE_COMMAND_MAX 4096        /* TPM2_PT_MAX_COMMAND_SIZE */
 #define ENGINE_SEED_SIZE   48          /* what libtpms draws while it manufactures */
+#define ENGINE_TOKEN_SIZE  36          /* what QEMU keeps in place of a state: magic, random */
+
+enum engine_start_flags {
+        /* QEMU was not started by the TCB: the guest's commands wait for engine_decided. */
+        ENGINE_START_BOUND = 1 << 0,
+        /* No TPM yet: it comes with a token that QEMU shows. Only with ENGINE_START_BOUND. */
+        ENGINE_START_EMPTY = 1 << 1,
+};
 
 enum engine_blob_kind {
         ENGINE_BLOB_PERMANENT = 1,
@@ -21,6 +29,7 @@ enum engine_event_kind {
         ENGINE_EVENT_STARTUP = 2,  /* first TPM2_Startup that succeeded after an INIT */
         ENGINE_EVENT_SHUTDOWN = 3, /* CMD_SHUTDOWN from QEMU */
         ENGINE_EVENT_CLOSED = 4,   /* QEMU closed its control channel */
+        ENGINE_EVENT_REFUSED = 5,  /* INIT without a TPM (ENGINE_START_EMPTY) */
 };
 
 #define WIRE_DEF "wire/engine.def"

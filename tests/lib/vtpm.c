@@ -114,13 +114,54 @@ static void on_ready(struct test_vtpm *v, const struct wire_frame *frame)
         assert_true(bytes_equal(ready.libtpms, wire_text("0.9.2")));
 }
 
+static void decide(struct test_vtpm *v, struct engine_decided *decided)
+{
+        struct err err = {0};
+
+        decided->result = v->decision;
+        assert_ok(wire_link_send(v->core, engine_decided_code, 0, 0, decided, NULL, &err), &err);
+}
+
+static void on_claim(struct test_vtpm *v, const struct wire_frame *frame)
+{
+        (void)frame;
+        v->claims++;
+        decide(v, &(struct engine_decided){0});
+}
+
+static void on_save(struct test_vtpm *v, const struct wire_frame *frame)
+{
+        struct engine_save save;
+        struct err err = {0};
+
+        assert_ok(wire_frame_decode(frame, &save, sizeof(save), &err), &err);
+        if (save.volatile_state.len > 0)
+                memcpy(v->volatile_state, save.volatile_state.data, save.volatile_state.len);
+        v->volatile_len = save.volatile_state.len;
+        decide(v, &(struct engine_decided){.token = wire_text(TEST_VTPM_TOKEN)});
+}
+
+static void on_restore(struct test_vtpm *v, const struct wire_frame *frame)
+{
+        struct engine_restore restore;
+        struct err err = {0};
+
+        assert_ok(wire_frame_decode(frame, &restore, sizeof(restore), &err), &err);
+        if (restore.token.len > 0)
+                memcpy(v->shown, restore.token.data, restore.token.len);
+        v->shown_len = restore.token.len;
+        decide(v, &(struct engine_decided){.permanent = {v->permanent, v->permanent_len},
+                                           .volatile_state = {v->volatile_state, v->volatile_len}});
+}
+
 static const struct {
         uint16_t code;
         void (*handle)(struct test_vtpm *v, const struct wire_frame *frame);
 } handlers[] = {
-    {engine_persist_code, on_persist},   {engine_event_code, on_event},
-    {engine_response_code, on_response}, {engine_failed_code, on_failed},
-    {engine_ready_code, on_ready},
+    {engine_claim_code, on_claim},     {engine_save_code, on_save},
+    {engine_restore_code, on_restore}, {engine_persist_code, on_persist},
+    {engine_event_code, on_event},     {engine_response_code, on_response},
+    {engine_failed_code, on_failed},   {engine_ready_code, on_ready},
 };
 
 /* One frame; returns its code, or 0 when the engine closed the channel. */
@@ -161,11 +202,14 @@ void test_vtpm_start(struct test_vtpm *v, const uint8_t *seed)
 {
         struct engine_start start = {
             .uuid = {1},
+            .flags = v->start_flags,
             .seed = {seed, seed != NULL ? ENGINE_SEED_SIZE : 0},
             .permanent = {v->permanent, v->permanent_len},
         };
         struct err err = {0};
 
+        if ((v->start_flags & ENGINE_START_EMPTY) != 0)
+                start.permanent.len = 0;
         assert_ok(wire_link_send(v->core, engine_start_code, 0, 0, &start, NULL, &err), &err);
         if (!test_vtpm_serve(v, engine_ready_code))
                 fail_msg("not ready: %s", v->failed);

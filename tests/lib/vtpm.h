@@ -27,7 +27,18 @@ struct test_vtpm {
         uint8_t response[ENGINE_COMMAND_MAX];
         size_t response_len;
         uint32_t response_id;
+        /* A bound engine's questions and what it is answered. */
+        uint32_t start_flags;
+        uint32_t decision; /* 0: granted */
+        unsigned claims;
+        uint8_t shown[ENGINE_TOKEN_SIZE]; /* the last token that came back */
+        size_t shown_len;
+        uint8_t volatile_state[ENGINE_BLOB_MAX]; /* of the last save */
+        size_t volatile_len;
 };
+
+/* What the test as TCB gives out for every save. */
+#define TEST_VTPM_TOKEN "CTK1 a token of 36 bytes for a test."
 
 /* Starts the program of this build; nothing is sent yet. with_control: also QEMU's channel. */
 void test_vtpm_spawn(struct test_vtpm *v, bool with_control);
