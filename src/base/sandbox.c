@@ -1,10 +1,14 @@
 #include "base/sandbox.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -132,24 +136,8 @@ static int add_call(scmp_filter_ctx filter, const struct sandbox_call *call)
                                       &compare);
 }
 
-static int load_filter(scmp_filter_ctx filter, const struct sandbox_policy *policy,
-                       unsigned *degraded, struct err *err)
-{
-        int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
-
-        for (size_t i = 0; rc == 0 && i < policy->n_calls; i++)
-                rc = add_call(filter, &policy->calls[i]);
-        if (rc != 0)
-                return err_set_errno(err, -rc, "build the system call filter");
-        rc = seccomp_load(filter);
-        if (rc == -EINVAL || rc == -ENOSYS || rc == -ECANCELED) {
-                *degraded |= SANDBOX_SECCOMP;
-                return 0;
-        }
-        return rc == 0 ? 0 : err_set_errno(err, -rc, "load the system call filter");
-}
-
-static int step_seccomp(const struct sandbox_policy *policy, unsigned *degraded, struct err *err)
+static int build_filter(const struct sandbox_policy *policy, scmp_filter_ctx *ret_filter,
+                        struct err *err)
 {
         const uint32_t other = policy->other_errno == 0
                                    ? SCMP_ACT_KILL_PROCESS
@@ -159,9 +147,97 @@ static int step_seccomp(const struct sandbox_policy *policy, unsigned *degraded,
 
         if (filter == NULL)
                 return err_set(err, ERR_NO_MEMORY, "make the system call filter");
-        rc = load_filter(filter, policy, degraded, err);
+        rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+        for (size_t i = 0; rc == 0 && i < policy->n_calls; i++)
+                rc = add_call(filter, &policy->calls[i]);
+        if (rc != 0) {
+                seccomp_release(filter);
+                return err_set_errno(err, -rc, "build the system call filter");
+        }
+        *ret_filter = filter;
+        return 0;
+}
+
+/* The kernel's form of a filter. */
+struct sandbox_filter {
+        unsigned short n;
+        struct sock_filter code[];
+};
+
+/* libseccomp writes it to a descriptor only. */
+static int read_filter(int fd, struct sandbox_filter **ret_filter, struct err *err)
+{
+        const off_t size = lseek(fd, 0, SEEK_END);
+        const size_t n = size <= 0 ? 0 : (size_t)size / sizeof(struct sock_filter);
+        struct sandbox_filter *filter;
+
+        if (n == 0 || n > BPF_MAXINSNS)
+                return err_set(err, ERR_FAILED, "a system call filter of %zu steps", n);
+        filter = calloc(1, sizeof(*filter) + n * sizeof(filter->code[0]));
+        if (filter == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        filter->n = (unsigned short)n;
+        if (pread(fd, filter->code, n * sizeof(filter->code[0]), 0) != size) {
+                free(filter);
+                return err_set(err, ERR_IO, "read the system call filter");
+        }
+        *ret_filter = filter;
+        return 0;
+}
+
+int sandbox_filter_new(const struct sandbox_policy *policy, struct sandbox_filter **ret_filter,
+                       struct err *err)
+{
+        scmp_filter_ctx filter;
+        int AUTO_FD fd = memfd_create("filter", MFD_CLOEXEC);
+        int rc;
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "make room for the system call filter");
+        rc = build_filter(policy, &filter, err);
+        if (rc != 0)
+                return rc;
+        rc = seccomp_export_bpf(filter, fd);
         seccomp_release(filter);
-        return rc;
+        return rc != 0 ? err_set_errno(err, -rc, "export the system call filter")
+                       : read_filter(fd, ret_filter, err);
+}
+
+void sandbox_filter_free(struct sandbox_filter *filter)
+{
+        free(filter);
+}
+
+static int load_made(const struct sandbox_filter *filter, unsigned *degraded, struct err *err)
+{
+        struct sock_fprog program = {.len = filter->n,
+                                     .filter = (struct sock_filter *)(uintptr_t)filter->code};
+
+        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
+                return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+                return err_set_errno(err, errno, "load the system call filter");
+        *degraded |= SANDBOX_SECCOMP;
+        return 0;
+}
+
+static int step_seccomp(const struct sandbox_policy *policy, unsigned *degraded, struct err *err)
+{
+        scmp_filter_ctx filter;
+        int rc;
+
+        if (policy->filter != NULL)
+                return load_made(policy->filter, degraded, err);
+        rc = build_filter(policy, &filter, err);
+        if (rc != 0)
+                return rc;
+        rc = seccomp_load(filter);
+        seccomp_release(filter);
+        if (rc == -EINVAL || rc == -ENOSYS || rc == -ECANCELED) {
+                *degraded |= SANDBOX_SECCOMP;
+                return 0;
+        }
+        return rc == 0 ? 0 : err_set_errno(err, -rc, "load the system call filter");
 }
 
 int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded, struct err *err)

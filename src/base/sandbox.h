@@ -51,7 +51,17 @@ struct sandbox_policy {
         unsigned n_files; /* RLIMIT_NOFILE */
         int other_errno;  /* 0: other calls kill the process; else they fail with this errno */
         unsigned skip;    /* SANDBOX_FDS, SANDBOX_LIMITS: not for a process that needs neither */
+        const struct sandbox_filter *filter; /* made of these calls before; NULL: made now */
 };
+
+/*
+ * The filter of a policy's calls, made once for many processes that a fork makes alike. It is the
+ * caller's; ERR_UNSUPPORTED where the kernel knows no filters.
+ */
+struct sandbox_filter;
+int sandbox_filter_new(const struct sandbox_policy *policy, struct sandbox_filter **ret_filter,
+                       struct err *err) MUST_CHECK;
+void sandbox_filter_free(struct sandbox_filter *filter);
 
 /*
  * Takes every step. *ret_degraded has a bit of enum sandbox_step for each that the kernel does not

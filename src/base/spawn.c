@@ -298,11 +298,8 @@ static bool line_maps(const char *line, uid_t uid)
         return uid >= inside && uid - inside < count;
 }
 
-/*
- * Whether root may really become this user: in a container with one id only it may not, and then
- * counts as an ordinary user, with namespaces instead. An unreadable map is the kernel's business.
- */
-static bool may_become(uid_t uid)
+/* An unreadable map is the kernel's business. */
+bool spawn_may_become(uid_t uid)
 {
         uint8_t AUTO_FREE *text = NULL;
         struct err ignored = {0};
@@ -411,7 +408,7 @@ static int start(struct plan *plan, struct spawn_child *child, struct err *err)
 
 int spawn_start(const struct spawn_request *request, struct spawn_child *ret_child, struct err *err)
 {
-        const bool root = geteuid() == 0 && (request->uid == 0 || may_become(request->uid));
+        const bool root = geteuid() == 0 && (request->uid == 0 || spawn_may_become(request->uid));
         const unsigned wanted = request->isolate & (root ? ~(unsigned)SPAWN_ISOLATE_USER : ~0U);
         struct plan plan = {
             .request = request, .isolate = wanted, .change_user = root && request->uid != 0};

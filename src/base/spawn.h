@@ -70,6 +70,12 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
                 struct err *err) MUST_CHECK;
 
 /*
+ * Whether root may really become this user: in a container with one id only it may not, and then
+ * counts as an ordinary user, with namespaces instead.
+ */
+bool spawn_may_become(uid_t uid);
+
+/*
  * Waits up to timeout_ms (-1: for ever) for the end and reaps. *ret_status is as of waitpid(2).
  * ERR_TIMEOUT leaves everything as it is; otherwise the pidfd is closed.
  */

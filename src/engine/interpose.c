@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,24 @@ void interpose_warm_up(void)
                                 NULL) != 1 ||
             RAND_priv_bytes(&byte, 1) != 1)
                 abort();
+}
+
+/* The two that are drawn from hang below the first, and would only notice at their next draw. */
+int interpose_reseed(struct err *err)
+{
+        EVP_RAND_CTX *const generators[] = {RAND_get0_primary(NULL), RAND_get0_public(NULL),
+                                            RAND_get0_private(NULL)};
+        uint8_t fresh[INTERPOSE_SEED_SIZE];
+        int rc = 0;
+
+        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(generators); i++) {
+                interpose_random(fresh, sizeof(fresh));
+                if (generators[i] == NULL ||
+                    EVP_RAND_reseed(generators[i], 0, fresh, sizeof(fresh), NULL, 0) != 1)
+                        rc = err_set(err, ERR_FAILED, "OpenSSL's generators are not reseeded");
+        }
+        explicit_bzero(fresh, sizeof(fresh));
+        return rc;
 }
 
 void interpose_seed_arm(const uint8_t seed[INTERPOSE_SEED_SIZE])

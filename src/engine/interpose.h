@@ -10,10 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 #define INTERPOSE_SEED_SIZE 48 /* what libtpms 0.9.2 draws, once, while it manufactures */
 
 /* Makes OpenSSL load all it needs now and never look for files: call it before the sandbox. */
 void interpose_warm_up(void);
+
+/*
+ * In a copy of a warm process: OpenSSL's generators take fresh entropy from the kernel. They notice
+ * a fork by the process' number alone, which copies in namespaces of their own share (PROTOCOLS,
+ * Engines). libtpms' draws come from the kernel each time.
+ */
+int interpose_reseed(struct err *err) MUST_CHECK;
 
 /*
  * From here on, until disarmed, the first draw of exactly INTERPOSE_SEED_SIZE bytes gets the seed.

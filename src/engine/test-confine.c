@@ -1,7 +1,9 @@
 /*
  * The engine's own sandbox, entered for real: what an attacker inside would try first.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@
 #include "engine/confine.h"
 #include "engine/interpose.h"
 #include "lib/test.h"
+
+#define NO_NAMESPACE 1000
 
 static int do_open(void)
 {
@@ -55,7 +59,7 @@ static int do_kill(void)
 
 static int do_tgkill_other(void)
 {
-        return (int)syscall(SYS_tgkill, 1, 1, SIGTERM);
+        return (int)syscall(SYS_tgkill, 2, 2, SIGTERM);
 }
 
 static int do_process_vm_readv(void)
@@ -81,11 +85,15 @@ static int do_abort(void)
         abort();
 }
 
-static int in_sandbox(int (*attempt)(void))
+/* As a program of its own, or as a zygote's copy in a namespace where it is process 1. */
+static int in_sandbox(int (*attempt)(void), bool copy)
 {
+        const unsigned long flags = copy ? CLONE_NEWPID | SIGCHLD : SIGCHLD;
         int status = 0;
-        pid_t pid = fork();
+        pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
 
+        if (copy && pid < 0 && errno == EPERM)
+                return NO_NAMESPACE;
         if (pid == 0) {
                 struct err err = {0};
                 char words[256];
@@ -123,11 +131,17 @@ static void dies_by_what_an_engine_never_does(void **state)
         };
 
         (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                int result = in_sandbox(rows[i].attempt);
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+                const bool copy = i % 2 == 1;
+                int result = in_sandbox(rows[i / 2].attempt, copy);
 
-                if (result != rows[i].result)
-                        fail_msg("%s: %d", rows[i].name, result);
+                if (copy && result == NO_NAMESPACE)
+                        print_message("# skipped: a namespace of its own is refused\n");
+                /* Process 1 of a namespace gets no signal of its own making: abort(3) goes on to
+                 * the means that the filter kills for. */
+                else if (result != rows[i / 2].result &&
+                         !(copy && rows[i / 2].attempt == do_abort && result == -SIGSYS))
+                        fail_msg("%s: %d", rows[i / 2].name, result);
         }
 }
 
@@ -144,14 +158,18 @@ static int live_on(void)
 static void lives_on_with_what_it_needs(void **state)
 {
         (void)state;
-        assert_int_equal(in_sandbox(live_on), 0);
+        assert_int_equal(in_sandbox(live_on, false), 0);
 }
 
 int main(void)
 {
+        struct err err = {0};
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(dies_by_what_an_engine_never_does),
             cmocka_unit_test(lives_on_with_what_it_needs),
         };
+
+        if (confine_prepare(&err) != 0)
+                return 1;
         return cmocka_run_group_tests_name("confine", tests, NULL, NULL);
 }

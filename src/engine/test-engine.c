@@ -39,6 +39,13 @@ static int set_up(void **state)
         return 0;
 }
 
+static int set_up_forked(void **state)
+{
+        (void)set_up(state);
+        v.forked = true;
+        return 0;
+}
+
 static int tear_down(void **state)
 {
         (void)state;
@@ -492,7 +499,10 @@ static void cuts_off_a_control_peer_that_breaks_the_protocol(void **state)
         }
 }
 
-#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+/* Each with a program that was started for it, and with a copy of the zygote. */
+#define ROW(test)                                                                                  \
+        cmocka_unit_test_setup_teardown(test, set_up, tear_down),                                  \
+            cmocka_unit_test_setup_teardown(test, set_up_forked, tear_down)
 
 int main(void)
 {

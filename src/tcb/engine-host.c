@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "vmm/engine.h"
+#include "vmm/zygote.h"
 
 #define ANSWER_TIMEOUT_USEC UINT64_C(60000000) /* for its start, and for each command of ours */
 
@@ -177,6 +178,25 @@ static int watch_answers(struct engine_host *host, sd_event *event, struct err *
         return 0;
 }
 
+static int start_process(struct engine_host *host, const struct engine_host_request *request,
+                         int core, struct err *err)
+{
+        const struct vmm_zygote_request fork = {.uid = request->uid,
+                                                .core = core,
+                                                .control = request->control,
+                                                .nice = request->nice,
+                                                .memory_max = request->memory_max};
+
+        if (request->zygote == NULL)
+                return vmm_engine_start(request->path, request->uid, core, request->control,
+                                        &host->engine, err);
+        if (vmm_zygote_fork(request->zygote, &fork, &host->engine.child, err) != 0)
+                return err->code;
+        (void)snprintf(host->engine.child.words, sizeof(host->engine.child.words), "%s",
+                       vmm_zygote_words(request->zygote));
+        return 0;
+}
+
 static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
                           struct err *err)
 {
@@ -186,8 +206,7 @@ static int connect_engine(struct engine_host *host, const struct engine_host_req
 
         if (fd_socketpair(SOCK_SEQPACKET, core, err) != 0)
                 return err->code;
-        rc = vmm_engine_start(request->path, request->uid, core[1], request->control, &host->engine,
-                              err);
+        rc = start_process(host, request, core[1], err);
         fd_close(&core[1]);
         if (rc != 0) {
                 fd_close(&core[0]);

@@ -12,6 +12,7 @@
 #include "wire/event.h"
 
 struct engine_host;
+struct vmm_zygote;
 
 struct engine_host_ops {
         void (*ready)(void *user);
@@ -24,7 +25,10 @@ struct engine_host_ops {
 
 struct engine_host_request {
         sd_event *event;
-        const char *path; /* of catena-vtpm */
+        struct vmm_zygote *zygote; /* forked from this; NULL: started by path */
+        const char *path;          /* of catena-vtpm */
+        unsigned nice;             /* the zygote's limits */
+        uint64_t memory_max;
         uid_t uid;
         const uint8_t *uuid;    /* 16 bytes */
         struct bytes permanent; /* empty: manufacture */

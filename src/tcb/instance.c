@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "tcb/manufacture.h"
 
+#define ENGINE_MEMORY_MAX (UINT64_C(32) << 20) /* of one engine; 3 MiB are used */
+
 #define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
 
 static const struct sm_state states[] = {
@@ -211,7 +213,9 @@ static int start_engine(struct instance *instance, struct bytes permanent, int c
 {
         struct instance_host *host = instance->host;
         struct engine_host_request request = {.event = host->event,
+                                              .zygote = host->zygote,
                                               .path = host->engine_path,
+                                              .memory_max = ENGINE_MEMORY_MAX,
                                               .uuid = instance->stored.block.uuid,
                                               .permanent = permanent,
                                               .control = control,

@@ -30,8 +30,9 @@ struct instance_host {
         const struct tcb_config *config;
         const struct measurements *measurements;
         char engine_path[PATH_MAX];
-        uint32_t next_uid;  /* engines and guests of this process so far */
-        char degraded[520]; /* what the last engine's sandbox lacked */
+        struct vmm_zygote *zygote; /* of all engines */
+        uint32_t next_uid;         /* engines and guests of this process so far */
+        char degraded[520];        /* what the last engine's sandbox lacked */
 };
 
 struct instance;

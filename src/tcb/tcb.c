@@ -18,6 +18,7 @@
 #include "tcb/manufacture.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
+#include "vmm/zygote.h"
 
 #define END_USEC UINT64_C(8000000) /* for guests to power off when the TCB ends */
 
@@ -62,7 +63,9 @@ static int open_instances(struct tcb *tcb, struct err *err)
         struct instance_host *host = &tcb->instance_host;
 
         if (commit_new(tcb->event, tcb->store, &tcb->commit, err) != 0 ||
-            tcb_config_program(&tcb->config, "catena-vtpm", host->engine_path, err) != 0)
+            tcb_config_program(&tcb->config, "catena-vtpm", host->engine_path, err) != 0 ||
+            vmm_zygote_new(host->engine_path, &host->zygote, err) != 0 ||
+            vmm_zygote_warm(host->zygote, err) != 0)
                 return err->code;
         host->event = tcb->event;
         host->store = tcb->store;
@@ -203,6 +206,7 @@ void tcb_close(struct tcb *tcb)
                 instance_free(tcb->instances);
                 tcb->instances = next;
         }
+        vmm_zygote_free(tcb->instance_host.zygote);
         commit_free(tcb->commit);
         ptpm_free(tcb->ptpm);
         measurements_done(&tcb->measurements);

@@ -3,13 +3,15 @@
 #include "wire/engine.h"
 #include "wire/ptpm.h"
 #include "wire/tcb.h"
+#include "wire/zygote.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static const struct wire_protocol *const protocols[] = {
-            &wire_engine_protocol, &wire_agent_protocol, &wire_ptpm_protocol, &wire_tcb_protocol};
+            &wire_engine_protocol, &wire_agent_protocol, &wire_ptpm_protocol, &wire_tcb_protocol,
+            &wire_zygote_protocol};
         struct reader r = reader_from(data, size);
         const struct wire_message *message;
         _Alignas(max_align_t) uint8_t decoded[1024];

@@ -10,35 +10,65 @@
 #include "base/fs.h"
 #include "base/hex.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS    20000
+#define FORKED_UID 720123 /* where the test is root */
 
-void test_vtpm_spawn(struct test_vtpm *v, bool with_control)
+static const char *program(void)
 {
         static char path[4096];
         const char *build = getenv("CATENA_BUILD");
-        const char *argv[] = {path, NULL};
-        /* LeakSanitizer stops its process by ptrace, which the sandbox forbids. */
-        const char *env[] = {"ASAN_OPTIONS=detect_leaks=0", NULL};
-        struct err err = {0};
-        int core[2];
-        int control[2];
-        struct spawn_fd fds[] = {{2, 2}, {0, 3}, {0, 4}};
 
         (void)snprintf(path, sizeof(path), "%s/catena-vtpm", build != NULL ? build : ".");
-        assert_ok(fd_socketpair(SOCK_SEQPACKET, core, &err), &err);
-        assert_ok(fd_socketpair(SOCK_STREAM, control, &err), &err);
-        fds[1].source = core[1];
-        fds[2].source = control[1];
+        return path;
+}
+
+struct vmm_zygote *test_vtpm_zygote(void)
+{
+        static struct vmm_zygote *zygote;
+        struct err err = {0};
+
+        if (zygote == NULL)
+                assert_ok(vmm_zygote_new(program(), &zygote, &err), &err);
+        return zygote;
+}
+
+static void spawn_program(struct test_vtpm *v, int core, int control)
+{
+        const char *argv[] = {program(), NULL};
+        /* LeakSanitizer stops its process by ptrace, which the sandbox forbids. */
+        const char *env[] = {"ASAN_OPTIONS=detect_leaks=0", NULL};
+        const struct spawn_fd fds[] = {{2, 2}, {core, 3}, {control, 4}};
+        struct err err = {0};
+
         assert_ok(
-            spawn_start(&(struct spawn_request){.path = path,
+            spawn_start(&(struct spawn_request){.path = program(),
                                                 .argv = argv,
                                                 .env = env,
                                                 .fds = fds,
-                                                .n_fds = with_control ? 3 : 2,
+                                                .n_fds = control >= 0 ? 3 : 2,
                                                 .isolate = SPAWN_ISOLATE_PID | SPAWN_ISOLATE_NET |
                                                            SPAWN_ISOLATE_IPC | SPAWN_ISOLATE_MOUNT},
                         &v->child, &err),
             &err);
+}
+
+void test_vtpm_spawn(struct test_vtpm *v, bool with_control)
+{
+        struct err err = {0};
+        int core[2];
+        int control[2];
+
+        assert_ok(fd_socketpair(SOCK_SEQPACKET, core, &err), &err);
+        assert_ok(fd_socketpair(SOCK_STREAM, control, &err), &err);
+        if (v->forked)
+                assert_ok(vmm_zygote_fork(test_vtpm_zygote(),
+                                          &(struct vmm_zygote_request){.uid = FORKED_UID,
+                                                                       .core = core[1],
+                                                                       .control = control[1]},
+                                          &v->child, &err),
+                          &err);
+        else
+                spawn_program(v, core[1], with_control ? control[1] : -1);
         fd_close(&core[1]);
         fd_close(&control[1]);
         assert_ok(wire_link_new(core[0], &wire_engine_protocol, WIRE_CLIENT, &v->core, &err), &err);

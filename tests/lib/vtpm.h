@@ -8,10 +8,12 @@
 
 #include "base/spawn.h"
 #include "lib/test.h"
+#include "vmm/zygote.h"
 #include "wire/engine.h"
 #include "wire/link.h"
 
 struct test_vtpm {
+        bool forked; /* set by the test: from a zygote, not by a new program */
         struct spawn_child child;
         struct wire_link *core;
         int control; /* our ends of QEMU's channels */
@@ -42,6 +44,9 @@ struct test_vtpm {
 
 /* Starts the program of this build; nothing is sent yet. with_control: also QEMU's channel. */
 void test_vtpm_spawn(struct test_vtpm *v, bool with_control);
+
+/* The zygote that forked ones come from; it lives until the test's end. */
+struct vmm_zygote *test_vtpm_zygote(void);
 
 /* Sends ENGINE_START with v's permanent blob (none: manufacture) and serves until READY. */
 void test_vtpm_start(struct test_vtpm *v, const uint8_t *seed);

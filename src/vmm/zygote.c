@@ -1,0 +1,213 @@
+#include "vmm/zygote.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "wire/link.h"
+#include "wire/zygote.h"
+
+#define CHANNEL_FD 3
+#define ANSWER_MS  10000
+#define FDINFO_MAX 4096
+#define DIED       1 /* ask(): the zygote is gone, nothing was forked */
+
+struct vmm_zygote {
+        char path[4096];
+        struct spawn_child child; /* pid 0: none */
+        struct wire_link *link;
+        uint32_t id;
+};
+
+int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err)
+{
+        struct vmm_zygote *zygote = calloc(1, sizeof(*zygote));
+
+        if (zygote == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (strlen(path) >= sizeof(zygote->path)) {
+                free(zygote);
+                return err_set(err, ERR_USAGE, "path too long");
+        }
+        memcpy(zygote->path, path, strlen(path) + 1);
+        zygote->child.pidfd = -1;
+        *ret_zygote = zygote;
+        return 0;
+}
+
+static void stop(struct vmm_zygote *zygote)
+{
+        wire_link_free(TAKE(zygote->link));
+        spawn_kill(&zygote->child);
+}
+
+void vmm_zygote_free(struct vmm_zygote *zygote)
+{
+        if (zygote == NULL)
+                return;
+        stop(zygote);
+        free(zygote);
+}
+
+/*
+ * It keeps our user: as root it gives each engine an own one. Its namespaces for network, IPC and
+ * mounts are shared by all engines, which can do nothing with either; a PID namespace would die
+ * with it.
+ */
+static int start(struct vmm_zygote *zygote, struct err *err)
+{
+        static const char *const argv[] = {"catena-vtpm", "--zygote", NULL};
+        struct spawn_fd fds[] = {{2, 2}, {-1, CHANNEL_FD}};
+        const struct spawn_request request = {
+            .path = zygote->path,
+            .argv = argv,
+            .fds = fds,
+            .n_fds = ARRAY_SIZE(fds),
+            .isolate =
+                SPAWN_ISOLATE_USER | SPAWN_ISOLATE_NET | SPAWN_ISOLATE_MOUNT | SPAWN_ISOLATE_IPC,
+        };
+        int pair[2];
+        int rc = fd_socketpair(SOCK_SEQPACKET, pair, err);
+
+        if (rc != 0)
+                return rc;
+        fds[1].source = pair[1];
+        rc = spawn_start(&request, &zygote->child, err);
+        fd_close(&pair[1]);
+        if (rc != 0) {
+                fd_close(&pair[0]);
+                return err_wrap(err, "start %s", zygote->path);
+        }
+        return wire_link_new(pair[0], &wire_zygote_protocol, WIRE_CLIENT, &zygote->link, err);
+}
+
+int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err)
+{
+        return zygote->link != NULL ? 0 : start(zygote, err);
+}
+
+/* The kernel's word for which process a pidfd is; it must be our own child. */
+static int identify(int pidfd, pid_t *ret_pid, struct err *err)
+{
+        siginfo_t info = {0};
+        uint8_t AUTO_FREE *text = NULL;
+        char path[64];
+        const char *line;
+        long pid = -1;
+        size_t len;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+                return err_set_errno(err, errno, "zygote: not a child of ours");
+        if (fs_read_file(path, FDINFO_MAX, &text, &len, err) != 0)
+                return err->code;
+        line = strstr((const char *)text, "\nPid:");
+        if (line != NULL)
+                pid = strtol(line + sizeof("\nPid:") - 1, NULL, 10);
+        /* -1: it has ended, and as our child waits to be reaped under the number in info. */
+        if (pid < 0)
+                pid = info.si_pid;
+        if (pid <= 0)
+                return err_set(err, ERR_FAILED, "zygote: which process it forked is unknown");
+        *ret_pid = (pid_t)pid;
+        return 0;
+}
+
+static int take_answer(struct wire_frame *frame, struct spawn_child *ret_child, struct err *err)
+{
+        struct zygote_refused refused;
+        struct spawn_child child = {.pidfd = -1};
+        int AUTO_FD pidfd = -1;
+        int rc;
+
+        if (frame->message->code == zygote_refused_code) {
+                rc = wire_frame_decode(frame, &refused, sizeof(refused), err);
+                return rc != 0 ? rc : err_set_errno(err, (int)refused.errnum, "fork an engine");
+        }
+        pidfd = TAKE_FD(frame->fds[0]);
+        rc = identify(pidfd, &child.pid, err);
+        if (rc != 0)
+                return rc;
+        child.pidfd = TAKE_FD(pidfd);
+        *ret_child = child;
+        return 0;
+}
+
+static int send_request(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+                        struct err *err)
+{
+        const bool own = geteuid() == 0 && spawn_may_become(request->uid);
+        const int fds[] = {request->core, request->control};
+        const struct zygote_fork fork = {
+            .uid = request->uid,
+            .user = own ? ZYGOTE_USER_ID : ZYGOTE_USER_NAMESPACE,
+            .nice = (uint8_t)request->nice,
+            .memory_max = request->memory_max,
+        };
+
+        return wire_link_send(zygote->link, zygote_fork_code, ++zygote->id, 0, &fork, fds, err);
+}
+
+/* 0, a failure that another zygote would share, or DIED. */
+static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+               struct spawn_child *ret_child, struct err *err)
+{
+        struct pollfd waiting = {.fd = wire_link_fd(zygote->link), .events = POLLIN};
+        struct wire_frame frame;
+        int n;
+        int rc;
+
+        if (send_request(zygote, request, err) != 0)
+                return DIED;
+        do
+                n = poll(&waiting, 1, ANSWER_MS);
+        while (n < 0 && errno == EINTR);
+        if (n <= 0) {
+                (void)err_set(err, ERR_TIMEOUT, "zygote: no answer");
+                return DIED;
+        }
+        if (wire_link_receive(zygote->link, &frame, err) != 0)
+                return DIED;
+        rc = take_answer(&frame, ret_child, err);
+        wire_frame_close_fds(&frame);
+        return rc;
+}
+
+int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+                    struct spawn_child *ret_child, struct err *err)
+{
+        const bool fresh = zygote->link == NULL;
+        int rc = vmm_zygote_warm(zygote, err);
+
+        if (rc != 0)
+                return rc;
+        rc = ask(zygote, request, ret_child, err);
+        if (rc != DIED)
+                return rc;
+        stop(zygote);
+        if (fresh)
+                return err_wrap(err, "zygote");
+        rc = vmm_zygote_warm(zygote, err);
+        if (rc == 0)
+                rc = ask(zygote, request, ret_child, err);
+        if (rc == DIED)
+                stop(zygote);
+        return rc == DIED ? err_wrap(err, "zygote") : rc;
+}
+
+pid_t vmm_zygote_pid(const struct vmm_zygote *zygote)
+{
+        return zygote->child.pid;
+}
+
+const char *vmm_zygote_words(const struct vmm_zygote *zygote)
+{
+        return zygote->child.words;
+}

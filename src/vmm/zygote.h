@@ -1,0 +1,42 @@
+/*
+ * The TCB's side of the zygote (wire/zygote.def): starts one, has engines forked from it, and
+ * starts another one when it is gone. Engines are children of this process and outlive it.
+ */
+#ifndef VMM_ZYGOTE_H
+#define VMM_ZYGOTE_H
+
+#include <stdint.h>
+
+#include "base/spawn.h"
+
+struct vmm_zygote;
+
+/* path is catena-vtpm's. The process is started with the first fork, or with vmm_zygote_warm(). */
+int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err) MUST_CHECK;
+void vmm_zygote_free(struct vmm_zygote *zygote);
+
+/* Starts the process if it does not run; it is ready when it answers the first fork. */
+int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err) MUST_CHECK;
+
+struct vmm_zygote_request {
+        uid_t uid; /* of the engine: its own when the caller is root */
+        int core;  /* the engine's ends of its channels; both stay the caller's */
+        int control;
+        unsigned nice;       /* 0 to 19, on top of the caller's */
+        uint64_t memory_max; /* bytes; 0: no limit */
+};
+
+/*
+ * Forks an engine; waits for it, which takes well under a millisecond. A zygote that has died is
+ * replaced first. The caller owns and reaps *ret_child, as after spawn_start().
+ */
+int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+                    struct spawn_child *ret_child, struct err *err) MUST_CHECK;
+
+/* Its process, 0 when none runs. */
+pid_t vmm_zygote_pid(const struct vmm_zygote *zygote);
+
+/* What its own start lacks of isolation, or "". */
+const char *vmm_zygote_words(const struct vmm_zygote *zygote);
+
+#endif
