@@ -11,6 +11,7 @@
 #include "tpm/credential.h"
 #include "tpm/identity.h"
 #include "tpm/key.h"
+#include "tpm/nv.h"
 #include "tpm/pcr.h"
 #include "tpm/quote.h"
 #include "tpm/seal.h"
@@ -218,15 +219,48 @@ static int serve_load_keys(struct arbiter *arbiter, const void *message, struct 
         return answer_done(arbiter, err);
 }
 
+static int choose_ek(uint8_t kind, enum tpm_ek_kind *ret_kind, struct err *err)
+{
+        if (kind != PTPM_EK_ECC && kind != PTPM_EK_RSA)
+                return err_set(err, ERR_UNSUPPORTED, "EK of kind %u", kind);
+        *ret_kind = kind == PTPM_EK_RSA ? TPM_EK_RSA_2048 : TPM_EK_ECC_P256;
+        return 0;
+}
+
+/* The certificate first: without one nobody asks for the key, and RSA takes seconds to make. */
+static int serve_ek(struct arbiter *arbiter, const void *message, struct err *err)
+{
+        const struct ptpm_ek *request = message;
+        struct tpm_key AUTO_TPM_KEY *ek = NULL;
+        struct tpm_nv AUTO_FREE *nv = calloc(1, sizeof(*nv));
+        enum tpm_ek_kind kind;
+        struct ptpm_ek_is found = {0};
+        int rc;
+
+        if (nv == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (need_tpm(arbiter, err) != 0 || choose_ek(request->ek_kind, &kind, err) != 0)
+                return err->code;
+        rc = tpm_nv_read(arbiter->tpm, tpm_nv_ek_certificate(kind), nv, err);
+        if (rc == ERR_NOT_FOUND)
+                return answer(arbiter, ptpm_ek_is_code, &found, err);
+        if (rc != 0 || tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0)
+                return err_wrap(err, "certificate of the EK");
+        found.public = bytes_of(tpm_key_public(ek));
+        found.certificate = (struct bytes){nv->data, nv->len};
+        return answer(arbiter, ptpm_ek_is_code, &found, err);
+}
+
 static int serve_activate(struct arbiter *arbiter, const void *message, struct err *err)
 {
         const struct ptpm_activate *activate = message;
         struct tpm_key AUTO_TPM_KEY *ek = NULL;
         struct secret AUTO_SECRET *credential = NULL;
         struct ptpm_activated activated = {0};
+        enum tpm_ek_kind kind;
 
-        if (need_ak(arbiter, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
+        if (need_ak(arbiter, err) != 0 || choose_ek(activate->ek_kind, &kind, err) != 0 ||
+            tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0 ||
             tpm_credential_activate(ek, arbiter->ak, activate->credential_blob,
                                     activate->encrypted_secret, &credential, err) != 0)
                 return err->code;
@@ -356,7 +390,7 @@ static const struct {
     {ptpm_load_keys_code, serve_load_keys}, {ptpm_seal_code, serve_seal},
     {ptpm_unseal_code, serve_unseal},       {ptpm_extend_code, serve_extend},
     {ptpm_read_pcrs_code, serve_read_pcrs}, {ptpm_quote_code, serve_quote},
-    {ptpm_activate_code, serve_activate},
+    {ptpm_activate_code, serve_activate},   {ptpm_ek_code, serve_ek},
 };
 
 static int serve(struct arbiter *arbiter, const struct wire_frame *frame, struct err *err)

@@ -22,7 +22,7 @@ static int read_policy(const char *path, struct policy **ret_policy, struct err 
         return rc != 0 ? err_wrap(err, "%s", path) : 0;
 }
 
-static int read_roots(const char *path, struct x509_list *ret_roots, struct err *err)
+int appraisal_read_roots(const char *path, struct x509_list *ret_roots, struct err *err)
 {
         uint8_t AUTO_FREE *pem = NULL;
         size_t len = 0;
@@ -41,7 +41,7 @@ int appraisal_inputs_load(const char *policy, const char *ca, struct appraisal_i
         int rc = read_policy(policy, &inputs.policy, err);
 
         if (rc == 0)
-                rc = read_roots(ca, &inputs.roots, err);
+                rc = appraisal_read_roots(ca, &inputs.roots, err);
         if (rc != 0) {
                 appraisal_inputs_done(&inputs);
                 return rc;

@@ -13,6 +13,9 @@ struct appraisal_inputs {
         struct x509_list roots;
 };
 
+/* A file of certificates in PEM. */
+int appraisal_read_roots(const char *path, struct x509_list *ret_roots, struct err *err) MUST_CHECK;
+
 /* Reads both files. */
 int appraisal_inputs_load(const char *policy, const char *ca, struct appraisal_inputs *ret_inputs,
                           struct err *err) MUST_CHECK;

@@ -111,13 +111,14 @@ static int start_host(struct demo *demo, const char *name, struct local_host *ho
 {
         char state[PATH_MAX];
         char ca[PATH_MAX];
-        char enrolled[64];
+        struct enrol_result enrolled;
 
         if (path_in(demo, name, state, err) != 0 || path_in(demo, "ca", ca, err) != 0 ||
             local_host_start(demo->cli, state, name, host, err) != 0 ||
             say_sandbox(demo, name, host, err) != 0)
                 return err->code;
-        return enrol_host(host->client, ca, ENROL_DAYS, enrolled, err);
+        return enrol_host(host->client, &(struct enrol_request){.ca_dir = ca, .days = ENROL_DAYS},
+                          &enrolled, err);
 }
 
 static void show_build(void *user, const char *what)

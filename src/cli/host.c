@@ -56,23 +56,40 @@ static int run_init(struct cli *cli, struct err *err)
 
 /* enrol --------------------------------------------------------------------------------------- */
 
+static int print_enrolled(struct cli *cli, const struct enrol_result *result, struct err *err)
+{
+        if (cli->format == CLI_JSON)
+                return cli_print_json(
+                    cli,
+                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "host", result->host, "ptpm",
+                              result->ptpm, "manufacturer", result->manufacturer, "vendor",
+                              result->vendor, "firmware", result->firmware, "ek_certified",
+                              result->ek_certified, "ek_issuer", result->ek_issuer),
+                    err);
+        cli_print(cli, "%s is enrolled: %s pTPM (%s %s, firmware %s), EK %s%s\n", result->host,
+                  result->ptpm, result->manufacturer, result->vendor, result->firmware,
+                  result->ek_certified ? "certified by " : "not certified", result->ek_issuer);
+        return 0;
+}
+
 static int run_enrol(struct cli *cli, struct err *err)
 {
         struct client AUTO_CLIENT *client = NULL;
-        const char *ca = cli_option(cli, "ca-dir");
+        struct enrol_request request = {.ca_dir = cli_option(cli, "ca-dir"),
+                                        .ek_roots = cli_option(cli, "ek-roots")};
+        struct enrol_result result;
         char dir[CLI_STATE_MAX + 32];
-        char host[64];
         uint64_t days;
 
         if (fs_join(dir, sizeof(dir), cli->state, "ca", err) != 0 ||
-            cli_option_number(cli, "days", 1, 3650, DAYS_DEFAULT, &days, err) != 0 ||
-            client_open(cli, &client, err) != 0 ||
-            enrol_host(client, ca == NULL ? dir : ca, (unsigned)days, host, err) != 0)
+            cli_option_number(cli, "days", 1, 3650, DAYS_DEFAULT, &days, err) != 0)
                 return err->code;
-        if (cli->format == CLI_JSON)
-                return cli_print_json(cli, json_pack("{s:s}", "host", host), err);
-        cli_print(cli, "%s is enrolled\n", host);
-        return 0;
+        request.days = (unsigned)days;
+        if (request.ca_dir == NULL)
+                request.ca_dir = dir;
+        if (client_open(cli, &client, err) != 0 || enrol_host(client, &request, &result, err) != 0)
+                return err->code;
+        return print_enrolled(cli, &result, err);
 }
 
 /* status -------------------------------------------------------------------------------------- */
@@ -168,6 +185,9 @@ static const struct cli_option init_options[] = {
 static const struct cli_option enrol_options[] = {
     {"ca-dir", 0, "DIR", "the fleet's CA (default: STATE/ca)", 0},
     {"days", 0, "N", "how long the certificate is good (default: 365)", 0},
+    {"ek-roots", 0, "FILE",
+     "CAs of TPM manufacturers in PEM, with those between: refuse a host whose EK none certified",
+     0},
     {0},
 };
 
@@ -175,7 +195,10 @@ const struct cli_verb cli_host_verbs[] = {
     {"host", "init", "", "write a host's configuration", NULL, init_options, run_init},
     {"host", "enrol", "", "prove the host's keys to the CA and have its AK certified",
      "The CA makes a credential that only the TPM with the host's EK can open, and only while it "
-     "holds this AK; then it issues the certificate that verifiers ask for.",
+     "holds this AK; then it issues the certificate that verifiers ask for. With --ek-roots it "
+     "also "
+     "checks the certificate that the TPM's manufacturer left in the TPM, and says so in its own: "
+     "only then can a verdict be affirming.",
      enrol_options, run_enrol},
     {"host", "status", "", "show what the host is and does", NULL, NULL, run_status},
     {"host", "doctor", "", "find what is wrong with this host and say what to do", NULL, NULL,

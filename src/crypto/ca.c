@@ -25,6 +25,7 @@ struct ca {
 
 DEFINE_CLEANUP(BIGNUM *, BN_free)
 DEFINE_CLEANUP(X509_EXTENSION *, X509_EXTENSION_free)
+DEFINE_CLEANUP(CERTIFICATEPOLICIES *, CERTIFICATEPOLICIES_free)
 
 struct extension {
         int nid;
@@ -38,6 +39,7 @@ struct content {
         const X509 *issuer; /* NULL: self-signed */
         const struct extension *extensions;
         size_t n_extensions;
+        const char *policy; /* certificate policy, or NULL */
 };
 
 static bool name_is_good(const char *name)
@@ -90,6 +92,27 @@ static int add_extensions(X509 *x, const struct content *content, struct err *er
         return 0;
 }
 
+/* RFC 5280, 4.2.1.4: one policy, no qualifiers. OpenSSL's own words for it need a configuration. */
+static int add_policy(X509 *x, const struct content *content, struct err *err)
+{
+        CERTIFICATEPOLICIES CLEANUP(CERTIFICATEPOLICIES_free_p) *list = NULL;
+        POLICYINFO *info;
+
+        if (content->policy == NULL)
+                return 0;
+        list = CERTIFICATEPOLICIES_new();
+        info = POLICYINFO_new();
+        if (list == NULL || info == NULL || sk_POLICYINFO_push(list, info) <= 0) {
+                POLICYINFO_free(info);
+                return pkey_openssl_error(err, ERR_NO_MEMORY, "policy of a certificate");
+        }
+        info->policyid = OBJ_txt2obj(content->policy, 1);
+        if (info->policyid == NULL ||
+            X509_add1_ext_i2d(x, NID_certificate_policies, list, 0, X509V3_ADD_DEFAULT) != 1)
+                return pkey_openssl_error(err, ERR_FAILED, "policy of a certificate");
+        return 0;
+}
+
 static int make_cert(const struct content *content, const struct pkey *key,
                      const struct pkey *signer, struct x509_cert **ret_cert, struct err *err)
 {
@@ -106,6 +129,8 @@ static int make_cert(const struct content *content, const struct pkey *key,
                 rc = set_names(x, content, err);
         if (rc == 0)
                 rc = add_extensions(x, content, err);
+        if (rc == 0)
+                rc = add_policy(x, content, err);
         if (rc != 0)
                 return rc;
         if (X509_sign(x, signer->evp, EVP_sha256()) <= 0)
@@ -257,6 +282,8 @@ static int check_request(const struct ca_request *request, struct err *err)
                 return err_set(err, ERR_USAGE, "the CA issues for AK and EK only");
         if (!name_is_good(request->name))
                 return err_set(err, ERR_MALFORMED, "name for a certificate");
+        if (request->residency && request->profile != X509_AK)
+                return err_set(err, ERR_USAGE, "the residency of an AK only is certified");
         if (request->days == 0 || request->days > CA_DAYS_MAX)
                 return err_set(err, ERR_USAGE, "a certificate for %u days", request->days);
         return 0;
@@ -280,6 +307,7 @@ int ca_issue(const struct ca *ca, const struct ca_request *request, struct x509_
             .issuer = ca->root->x,
             .extensions = extensions,
             .n_extensions = ARRAY_SIZE(extensions),
+            .policy = request->residency ? X509_POLICY_RESIDENCY : NULL,
         };
         int rc = check_request(request, err);
 

@@ -40,6 +40,7 @@ struct ca_request {
         const struct pkey *key;    /* what is certified */
         unsigned days;             /* 1 to CA_DAYS_MAX; never beyond the root's end */
         int64_t now;               /* seconds since 1970 */
+        bool residency;            /* of an AK: its TPM's EK is certified by a manufacturer */
 };
 
 /*

@@ -179,13 +179,37 @@ static void damaged_or_missing(void **state)
         assert_null(ca);
 }
 
+/* Whether a TPM's EK was certified is the CA's word, for AKs alone, and only when it says so. */
+static void residency_is_said(void **state)
+{
+        struct ca_request request = good_request();
+
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                struct x509_cert AUTO_X509 *cert = NULL;
+                struct x509_info info;
+                struct err err = {0};
+
+                request.residency = i == 1;
+                assert_ok(ca_issue(made, &request, &cert, &err), &err);
+                assert_ok(x509_describe(cert, &info, &err), &err);
+                assert_int_equal(info.residency, i == 1);
+        }
+        request.profile = X509_EK;
+        struct x509_cert *none = NULL;
+        struct err err = {0};
+
+        assert_int_equal(ca_issue(made, &request, &none, &err), ERR_USAGE);
+        assert_null(none);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(root_is_what_it_says),    cmocka_unit_test(never_overwrites),
             cmocka_unit_test(issues_what_verifies),    cmocka_unit_test(serials_differ),
             cmocka_unit_test(never_outlives_the_root), cmocka_unit_test(bad_requests),
-            cmocka_unit_test(damaged_or_missing),
+            cmocka_unit_test(damaged_or_missing),      cmocka_unit_test(residency_is_said),
         };
         return cmocka_run_group_tests_name("crypto-ca", tests, make_ca, free_ca);
 }

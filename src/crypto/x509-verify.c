@@ -140,7 +140,7 @@ static int check_path(const struct x509_check *check, struct err *err)
                 return pkey_openssl_error(err, ERR_NO_MEMORY, "certificate check");
         param = X509_STORE_CTX_get0_param(ctx);
         X509_VERIFY_PARAM_set_time(param, check->now);
-        X509_VERIFY_PARAM_set_depth(param, X509_CERTS_MAX - 2);
+        X509_VERIFY_PARAM_set_depth(param, X509_PATH_MAX - 2);
         X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
         if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CHECK_SS_SIGNATURE) != 1)
                 return pkey_openssl_error(err, ERR_FAILED, "certificate check");

@@ -226,6 +226,24 @@ static int describe_common_name(const X509 *x, char *ret_text, struct err *err)
         return 0;
 }
 
+DEFINE_CLEANUP(CERTIFICATEPOLICIES *, CERTIFICATEPOLICIES_free)
+
+static bool has_policy(const X509 *x, const char *oid)
+{
+        CERTIFICATEPOLICIES CLEANUP(CERTIFICATEPOLICIES_free_p) *list =
+            X509_get_ext_d2i(x, NID_certificate_policies, NULL, NULL);
+
+        for (int i = 0; list != NULL && i < sk_POLICYINFO_num(list); i++) {
+                char text[64];
+
+                if (OBJ_obj2txt(text, sizeof(text), sk_POLICYINFO_value(list, i)->policyid, 1) >
+                        0 &&
+                    strcmp(text, oid) == 0)
+                        return true;
+        }
+        return false;
+}
+
 int x509_describe(const struct x509_cert *cert, struct x509_info *ret_info, struct err *err)
 {
         struct x509_info info = {.not_before = 0};
@@ -248,6 +266,7 @@ int x509_describe(const struct x509_cert *cert, struct x509_info *ret_info, stru
         if (X509_digest(cert->x, EVP_sha256(), digest, &len) != 1 || len != 32)
                 return pkey_openssl_error(err, ERR_FAILED, "fingerprint of a certificate");
         (void)hex_encode(digest, len, info.fingerprint);
+        info.residency = has_policy(cert->x, X509_POLICY_RESIDENCY);
         *ret_info = info;
         return 0;
 }

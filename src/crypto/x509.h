@@ -7,6 +7,7 @@
 #ifndef CRYPTO_X509_H
 #define CRYPTO_X509_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/reader.h"
@@ -14,12 +15,19 @@
 
 #define X509_DER_MAX   8192  /* bytes of one certificate */
 #define X509_PEM_MAX   65536 /* bytes of a PEM file */
-#define X509_CERTS_MAX 8     /* certificates of one PEM file, and of one path */
+#define X509_CERTS_MAX 32    /* certificates of one PEM file */
+#define X509_PATH_MAX  8     /* certificates of one path */
 #define X509_NAME_MAX  256   /* bytes of a name in words, with its NUL */
 
 /* TCG EK credential profile 2.5, 3.2.16: what a certificate's key is for. */
 #define X509_EKU_EK "2.23.133.8.1" /* tcg-kp-EKCertificate */
 #define X509_EKU_AK "2.23.133.8.3" /* tcg-kp-AIKCertificate */
+
+/*
+ * A policy under which an AK is certified (TCG, TPM 2.0 Keys for Device Identity and Attestation,
+ * 7.3): that it lives in a TPM was verified, here by a manufacturer's certificate of the EK.
+ */
+#define X509_POLICY_RESIDENCY "2.23.133.11.1.1" /* tcg-cap-verifiedTPMResidency */
 
 struct x509_cert;
 
@@ -66,6 +74,7 @@ struct x509_info {
         char fingerprint[2 * 32 + 1];    /* SHA-256 of the DER, hex */
         int64_t not_before;
         int64_t not_after;
+        bool residency; /* issued under X509_POLICY_RESIDENCY */
 };
 int x509_describe(const struct x509_cert *cert, struct x509_info *ret_info,
                   struct err *err) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tcb/attest.h"
+#include "tcb/enrol.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 
@@ -66,15 +67,8 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
 static int serve_begin(struct tcb *tcb, const void *message, struct request *request,
                        struct err *err)
 {
-        struct tcb_enrol_identity identity = {.host = wire_text(tcb->config.host_name),
-                                              .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
-                                              .ek_pub = ptpm_ek_public(tcb->ptpm),
-                                              .ak_pub = tcb->keys.ak_pub};
-
         (void)message;
-        (void)err;
-        request_answer(request, tcb_enrol_identity_code, &identity, NULL);
-        return 0;
+        return enrol_begin(tcb, request, err);
 }
 
 static void on_activated(void *user, const struct wire_frame *frame, const struct err *failure)
@@ -98,7 +92,8 @@ static int serve_activate(struct tcb *tcb, const void *message, struct request *
                           struct err *err)
 {
         const struct tcb_enrol_activate *activate = message;
-        const struct ptpm_activate question = {.credential_blob = activate->credential_blob,
+        const struct ptpm_activate question = {.ek_kind = activate->ek_kind,
+                                               .credential_blob = activate->credential_blob,
                                                .encrypted_secret = activate->encrypted_secret};
 
         return ptpm_ask(tcb->ptpm,

@@ -5,6 +5,7 @@
 #include "tpm/credential.h"
 #include "tpm/esys.h"
 #include "tpm/identity.h"
+#include "tpm/nv.h"
 #include "tpm/quote.h"
 #include "tpm/seal.h"
 #include "tpm/test-swtpm.h"
@@ -340,11 +341,81 @@ static void says_what_it_is(void **state)
         test_swtpm_stop(&t);
 }
 
+#define INDEX 0x01800001
+
+/* An index of this size, readable by its own authorisation value or by the owner only. */
+static void define(struct tpm *tpm, uint16_t size, TPMA_NV readable, const uint8_t *data)
+{
+        const TPM2B_AUTH none = {.size = 0};
+        const TPM2B_NV_PUBLIC public = {
+            .nvPublic = {.nvIndex = INDEX,
+                         .nameAlg = TPM2_ALG_SHA256,
+                         .attributes = TPMA_NV_OWNERWRITE | TPMA_NV_AUTHWRITE | readable,
+                         .dataSize = size}};
+        ESYS_TR handle = ESYS_TR_NONE;
+
+        assert_int_equal(Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD,
+                                             ESYS_TR_NONE, ESYS_TR_NONE, &none, &public, &handle),
+                         0);
+        for (size_t at = 0; at < size; at += 500) {
+                TPM2B_MAX_NV_BUFFER part = {.size = (UINT16)(size - at < 500 ? size - at : 500)};
+
+                memcpy(part.buffer, data + at, part.size);
+                assert_int_equal(Esys_NV_Write(tpm->esys, handle, handle, ESYS_TR_PASSWORD,
+                                               ESYS_TR_NONE, ESYS_TR_NONE, &part, (UINT16)at),
+                                 0);
+        }
+        (void)Esys_TR_Close(tpm->esys, &handle);
+}
+
+static void undefine(struct tpm *tpm)
+{
+        ESYS_TR handle = ESYS_TR_NONE;
+
+        assert_int_equal(Esys_TR_FromTPMPublic(tpm->esys, INDEX, ESYS_TR_NONE, ESYS_TR_NONE,
+                                               ESYS_TR_NONE, &handle),
+                         0);
+        assert_int_equal(Esys_NV_UndefineSpace(tpm->esys, ESYS_TR_RH_OWNER, handle,
+                                               ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE),
+                         0);
+}
+
+static void reads_an_index_in_pieces(void **state)
+{
+        static const struct {
+                uint16_t size;
+                TPMA_NV readable;
+        } rows[] = {{1, TPMA_NV_AUTHREAD},
+                    {512, TPMA_NV_AUTHREAD},
+                    {513, TPMA_NV_OWNERREAD},
+                    {1300, TPMA_NV_AUTHREAD | TPMA_NV_OWNERREAD}};
+        struct test_swtpm t;
+        struct tpm_nv nv = {.len = 7};
+        uint8_t data[1300];
+        struct err err = {0};
+
+        (void)state;
+        for (size_t i = 0; i < sizeof(data); i++)
+                data[i] = (uint8_t)(i * 7);
+        test_swtpm_start(&t, "nv");
+        assert_int_equal(tpm_nv_read(t.tpm, INDEX, &nv, &err), ERR_NOT_FOUND);
+        assert_int_equal(nv.len, 7);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                define(t.tpm, rows[i].size, rows[i].readable, data);
+                assert_ok(tpm_nv_read(t.tpm, INDEX, &nv, &err), &err);
+                assert_int_equal(nv.len, rows[i].size);
+                assert_memory_equal(nv.data, data, nv.len);
+                undefine(t.tpm);
+        }
+        test_swtpm_stop(&t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(starts_twice_and_counts),
             cmocka_unit_test(says_what_it_is),
+            cmocka_unit_test(reads_an_index_in_pieces),
             cmocka_unit_test(gives_the_same_ek_each_time),
             cmocka_unit_test(makes_a_restricted_ak),
             cmocka_unit_test(quotes_what_the_pcrs_hold),

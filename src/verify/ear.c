@@ -56,20 +56,25 @@ static int executables(const struct verify_machine *machine)
         return claim;
 }
 
+/* That a TPM is hardware is its own word: no claim until the CA saw its EK's certificate. */
+static int hardware(const struct verify_result *result)
+{
+        if (strcmp(result->ptpm, "hardware") != 0)
+                return CLAIM_UNSAFE;
+        return result->ek_certified && result->host->tier != VERIFY_CONTRAINDICATED ? CLAIM_GOOD
+                                                                                    : CLAIM_NONE;
+}
+
 static json_t *vector_of(const struct verify_result *result, const struct verify_machine *machine)
 {
         static const enum verify_part configuration[] = {VERIFY_COMMAND_LINE};
         bool is_host = machine == result->host;
-        /* That a TPM is hardware is the host's own word: no claim until an EK certificate says it.
-         */
-        bool is_software = is_host && strcmp(result->ptpm, "hardware") != 0;
-        int hardware = is_software ? CLAIM_UNSAFE : CLAIM_NONE;
 
-        return json_pack("{s:i, s:i, s:i, s:i}", "instance-identity",
-                         machine->identity == VERIFY_OK ? CLAIM_GOOD : CLAIM_UNRECOGNISED,
-                         "configuration",
-                         worst_claim(machine, configuration, ARRAY_SIZE(configuration)),
-                         "executables", executables(machine), "hardware", hardware);
+        return json_pack(
+            "{s:i, s:i, s:i, s:i}", "instance-identity",
+            machine->identity == VERIFY_OK ? CLAIM_GOOD : CLAIM_UNRECOGNISED, "configuration",
+            worst_claim(machine, configuration, ARRAY_SIZE(configuration)), "executables",
+            executables(machine), "hardware", is_host ? hardware(result) : CLAIM_NONE);
 }
 
 static json_t *reasons_of(const struct verify_machine *machine)

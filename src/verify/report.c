@@ -92,7 +92,7 @@ static void put_programs(struct writer *w, const struct verify_machine *vm)
 static const char *ptpm_words(const struct verify_result *result)
 {
         if (strcmp(result->ptpm, "hardware") == 0)
-                return "hardware pTPM (by its own word)";
+                return result->ek_certified ? "hardware pTPM" : "hardware pTPM (by its own word)";
         return strcmp(result->ptpm, "unknown") == 0 ? "unknown pTPM" : "software pTPM";
 }
 

@@ -124,6 +124,11 @@ static void trust_vector(void **state)
         json_decref(claims);
         assert_ok(ear_claims(&s->result, &claims, &err), &err);
         assert_int_equal(claim(claims, "host-a", "hardware"), 0);
+        s->result.ek_certified = true;
+        json_decref(claims);
+        assert_ok(ear_claims(&s->result, &claims, &err), &err);
+        assert_int_equal(claim(claims, "host-a", "hardware"), 2);
+        assert_int_equal(claim(claims, "host-a/web1", "hardware"), 0);
         s->vm.parts[VERIFY_PROGRAMS] = VERIFY_NOT_MEASURED;
         assert_ok(ear_claims(&s->result, &partial, &err), &err);
         assert_int_equal(claim(partial, "host-a/web1", "executables"), 3);

@@ -11,6 +11,7 @@
 #define ABOUT(ptpm, version, by)                                                                   \
         "{\"ptpm\":\"" ptpm "\",\"tcb_version\":\"" version "\",\"measured_by\":\"" by "\"}"
 #define HARDWARE "catena-ptpm hardware tcb IFX SLB9670 7.85.4555.0"
+#define STARTED  "catena-ptpm hardware starter IFX SLB9670 7.85.4555.0"
 
 /* ---- a small firmware log ------------------------------------------------------------------- */
 
@@ -310,6 +311,46 @@ static void other_host_boots(struct builder *b, const struct policy *policy)
         }
 }
 
+/*
+ * What it takes to be affirmed: hardware, measured so and by a starter, with a boot that the policy
+ * knows, and a CA that saw the EK's certificate. Each alone is not enough.
+ */
+static void affirmed_hosts(struct builder *b, const struct judge_boot *good,
+                           const struct policy *policy)
+{
+        static const struct {
+                const char *name, *event, *about;
+                bool residency;
+                enum verify_tier tier;
+        } hosts[] = {
+            {"all", STARTED, ABOUT("hardware", "0.1.0", "starter"), true, VERIFY_AFFIRMING},
+            {"EK not certified", STARTED, ABOUT("hardware", "0.1.0", "starter"), false,
+             VERIFY_WARNING},
+            {"a TCB that measured itself", HARDWARE, ABOUT("hardware", "0.1.0", "tcb"), true,
+             VERIFY_WARNING},
+            {"a software TPM with a certificate", "catena-ptpm swtpm starter IBM SW_TPM 1.0.0.0",
+             ABOUT("swtpm", "0.1.0", "starter"), true, VERIFY_WARNING},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+
+                builder_make_host_log(b, hosts[i].event);
+                b->about = hosts[i].about;
+                b->residency = hosts[i].residency;
+                result = judge_host_boot(b, good, policy);
+                if (result->tier != hosts[i].tier) {
+                        judge_print(result->host);
+                        fail_msg("%s: %s", hosts[i].name, verify_tier_name(result->tier));
+                }
+                assert_int_equal(result->host->tier, hosts[i].tier);
+                assert_int_equal(result->ek_certified, hosts[i].residency);
+        }
+        b->residency = false;
+        b->about = ABOUT("embedded", "0.1.0", "tcb");
+        builder_make_host_log(b, BUILDER_PTPM);
+}
+
 /* A policy that knows how hosts boot takes no host that does not say it. */
 static void silent_host(struct builder *b, const struct policy *policy)
 {
@@ -344,6 +385,7 @@ static void real_host_boots(void **state)
         assert_ok(policy_set_host_boot(policy, boot, &err), &err);
         boot = NULL;
         good_host_boots(&b, &good, policy);
+        affirmed_hosts(&b, &good, policy);
         other_host_boots(&b, policy);
         silent_host(&b, policy);
         judge_boot_done(&good);

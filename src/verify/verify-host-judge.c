@@ -217,10 +217,10 @@ static void compare_ptpm(const struct verify_run *run, struct verify_machine *ho
                             "evaluation platform: its TPM is software (%s), which whoever has "
                             "root on the host can read and rewrite",
                             ptpm);
-        else
+        else if (!run->result->ek_certified)
                 reasons_add(&host->reasons, "host.evaluation", REASON_WARNING,
-                            "that its TPM is hardware is the host's own word: no manufacturer's "
-                            "certificate was checked");
+                            "that its TPM is hardware is the TPM's own word: it was enrolled "
+                            "without a manufacturer's certificate of its EK");
         if (strcmp(run->result->measured_by, "tcb") == 0)
                 reasons_add(&host->reasons, "host.not-measured", REASON_WARNING,
                             "the TCB measured itself: the log shows what it says it is");

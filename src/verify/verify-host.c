@@ -50,6 +50,8 @@ static int check_certificate(struct verify_run *run, struct bytes pem, struct er
                 rc = x509_describe(list.certs[0], &info, err);
         if (rc == 0 && strcmp(info.common_name, run->result->challenge.host) != 0)
                 return err_set(err, ERR_NOT_TRUSTED, "certificate: made for another host");
+        if (rc == 0)
+                run->result->ek_certified = info.residency;
         return rc;
 }
 

@@ -9,6 +9,12 @@
 #define PTPM_PCR_COUNT 24
 #define PTPM_PCR_BYTES (PTPM_PCR_COUNT * 32)
 
+/* The EKs that a manufacturer's certificate may be for. */
+enum ptpm_ek_kind {
+        PTPM_EK_ECC = 0, /* P-256: the parent of AK and CEK */
+        PTPM_EK_RSA = 1, /* RSA-2048 */
+};
+
 #define WIRE_DEF "wire/ptpm.def"
 #include "wire/structs.h"
 #undef WIRE_DEF

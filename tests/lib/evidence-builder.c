@@ -379,7 +379,8 @@ static void put_host(struct builder *b, struct evidence *evidence)
                                      .name = b->challenge.host,
                                      .key = b->ak.key,
                                      .days = CA_ISSUE_DAYS,
-                                     .now = BUILDER_NOW - 3600};
+                                     .now = BUILDER_NOW - 3600,
+                                     .residency = b->residency};
         struct x509_cert AUTO_X509 *cert = NULL;
         char AUTO_FREE *pem = NULL;
         struct err err = {0};

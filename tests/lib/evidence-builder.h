@@ -48,6 +48,7 @@ struct builder {
         size_t host_log_len;
         struct bytes host_tcg_log, host_ima_log; /* of its firmware and kernel, not owned */
         const char *about;                       /* about.json */
+        bool residency;                          /* the AK's certificate says EK certified */
         struct leaf host_leaf;                   /* of the host alone, when n_vms is 0 */
 };
 
