@@ -61,12 +61,17 @@ static void on_answer(void *user, struct bytes response)
         manufacture_step(instance);
 }
 
+static void put_create_ek(struct writer *w)
+{
+        command_put_create_ek(w, TPM_EK_P256);
+}
+
 /* The EK stays loaded until the power goes off; nobody else uses the TPM meanwhile. */
 void manufacture_step(struct instance *instance)
 {
         static void (*const puts[])(struct writer * w) = {
             [STEP_STARTUP] = command_put_startup,
-            [STEP_CREATE_EK] = command_put_create_ek,
+            [STEP_CREATE_EK] = put_create_ek,
             [STEP_SHUTDOWN] = command_put_shutdown,
         };
         uint8_t memory[512];

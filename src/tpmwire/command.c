@@ -1,19 +1,18 @@
 #include "tpmwire/command.h"
 
-#include "crypto/hash.h"
 #include "tpmwire/public.h"
 #include "tpmwire/tpm-const.h"
 
 #define TAG_NO_SESSIONS 0x8001
 #define TAG_SESSIONS    0x8002
 
+#define CC_EVICT_CONTROL  0x120
 #define CC_CREATE_PRIMARY 0x131
 #define CC_STARTUP        0x144
 #define CC_SHUTDOWN       0x145
 #define CC_FLUSH_CONTEXT  0x165
 
-#define RH_ENDORSEMENT 0x4000000b
-#define RS_PASSWORD    0x40000009
+#define RS_PASSWORD 0x40000009
 
 #define HEADER_SIZE 10
 
@@ -61,52 +60,48 @@ void command_put_flush(struct writer *w, uint32_t handle)
         finish(w, size_at);
 }
 
-/* Template L-2: the policy is PolicySecret(TPM_RH_ENDORSEMENT) (EK Credential Profile, B.3.4). */
-static void put_ek_template(struct writer *w)
+static void put_template(struct writer *w, const struct tpm_public *template)
 {
-        static const uint8_t policy[32] = {0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8,
-                                           0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
-                                           0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64,
-                                           0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
-        static const uint8_t zeros[32] = {0};
-        const struct tpm_public ek = {
-            .type = TPM_ALG_ECC,
-            .name_alg = HASH_TPM_SHA256,
-            .attributes = 0x000300b2, /* fixedTPM fixedParent sensitiveDataOrigin adminWithPolicy
-                                         restricted decrypt */
-            .auth_policy = {policy, sizeof(policy)},
-            .sym_alg = TPM_ALG_AES,
-            .sym_bits = 128,
-            .sym_mode = TPM_ALG_CFB,
-            .scheme = TPM_ALG_NULL,
-            .ecc_curve = TPM_ECC_NIST_P256,
-            .ecc_kdf = TPM_ALG_NULL,
-            .ecc_x = {zeros, sizeof(zeros)},
-            .ecc_y = {zeros, sizeof(zeros)},
-        };
         uint8_t memory[TPM_PUBLIC_MAX];
         struct writer public;
 
         writer_init_fixed(&public, memory, sizeof(memory));
-        tpm_public_put(&public, &ek);
+        tpm_public_put(&public, template);
         writer_put_tpm2b(w, writer_bytes(&public));
 }
 
-void command_put_create_ek(struct writer *w)
+/* One password session, empty nonce and authorisation. */
+static void put_empty_auth(struct writer *w)
 {
-        size_t size_at = put_header(w, TAG_SESSIONS, CC_CREATE_PRIMARY);
-
-        writer_put_be32(w, RH_ENDORSEMENT);
-        writer_put_be32(w, 9); /* one password session, empty nonce and authorisation */
+        writer_put_be32(w, 9);
         writer_put_be32(w, RS_PASSWORD);
         writer_put_be16(w, 0);
         writer_put_u8(w, 0);
         writer_put_be16(w, 0);
+}
+
+void command_put_create_ek(struct writer *w, enum tpm_ek_kind kind)
+{
+        size_t size_at = put_header(w, TAG_SESSIONS, CC_CREATE_PRIMARY);
+
+        writer_put_be32(w, TPM_RH_ENDORSEMENT);
+        put_empty_auth(w);
         writer_put_be16(w, 4); /* TPM2B_SENSITIVE_CREATE: two empty buffers */
         writer_put_be32(w, 0);
-        put_ek_template(w);
+        put_template(w, &tpm_ek(kind)->template);
         writer_put_be16(w, 0); /* outsideInfo */
         writer_put_be32(w, 0); /* creationPCR */
+        finish(w, size_at);
+}
+
+void command_put_keep(struct writer *w, uint32_t object, uint32_t handle)
+{
+        size_t size_at = put_header(w, TAG_SESSIONS, CC_EVICT_CONTROL);
+
+        writer_put_be32(w, TPM_RH_OWNER);
+        writer_put_be32(w, object);
+        put_empty_auth(w);
+        writer_put_be32(w, handle);
         finish(w, size_at);
 }
 

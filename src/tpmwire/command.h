@@ -7,6 +7,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
+#include "tpmwire/ek.h"
 
 #define TPM_RESPONSE_MAX 4096
 
@@ -15,11 +16,11 @@ void command_put_startup(struct writer *w);
 void command_put_shutdown(struct writer *w);
 void command_put_flush(struct writer *w, uint32_t handle);
 
-/*
- * TPM2_CreatePrimary of the ECC P-256 endorsement key by template L-2 of the TCG EK Credential
- * Profile, with empty authorisations.
- */
-void command_put_create_ek(struct writer *w);
+/* TPM2_CreatePrimary of an endorsement key by its template, with empty authorisations. */
+void command_put_create_ek(struct writer *w, enum tpm_ek_kind kind);
+
+/* TPM2_EvictControl by the owner: keeps a loaded object at a persistent handle. */
+void command_put_keep(struct writer *w, uint32_t object, uint32_t handle);
 
 /* The response code; ERR_MALFORMED for what is no response. Nothing may follow its size. */
 int response_code(struct bytes response, uint32_t *ret_code, struct err *err) MUST_CHECK;
