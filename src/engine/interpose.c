@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "engine/interpose-sign.h"
+
 static struct {
         uint8_t seed[INTERPOSE_SEED_SIZE];
         bool armed;
@@ -27,6 +29,7 @@ void interpose_warm_up(void)
                                 NULL) != 1 ||
             RAND_priv_bytes(&byte, 1) != 1)
                 abort();
+        interpose_sign_warm_up();
 }
 
 /* The two that are drawn from hang below the first, and would only notice at their next draw. */

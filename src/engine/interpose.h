@@ -1,7 +1,7 @@
 /*
  * What libtpms takes from libcrypto is replaced at link time (-Wl,--wrap=...): its random numbers
- * and its talk, and later its slow ways to sign. OpenSSL's own internal draws are not touched. This
- * is the one file of the engine that may include OpenSSL's headers.
+ * and its talk; its slow ways to sign in interpose-sign.h. OpenSSL's own internal draws are not
+ * touched. Only these files of the engine may include OpenSSL's headers.
  */
 #ifndef ENGINE_INTERPOSE_H
 #define ENGINE_INTERPOSE_H

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/interpose-sign.h"
 #include "engine/interpose.h"
 
 /* Internal to libtpms.a: mixes fresh entropy into its generator (TPM2_StirRandom's inner half). */
@@ -299,6 +300,7 @@ void vtpm_power_off(void)
         if (tpm.on)
                 TPMLIB_Terminate();
         tpm.on = false;
+        interpose_sign_forget();
 }
 
 bool vtpm_is_on(void)
@@ -313,12 +315,29 @@ void vtpm_set_locality(uint8_t locality)
         tpm.locality = locality;
 }
 
+/* What takes keys away takes the cached ones along; a key that is still there is cached anew. */
+static void forget_with(struct bytes command)
+{
+        static const uint32_t codes[] = {0x120 /* EvictControl */, 0x121 /* HierarchyControl */,
+                                         0x124 /* ChangeEPS */,    0x125 /* ChangePPS */,
+                                         0x126 /* Clear */,        0x165 /* FlushContext */};
+        struct reader r = reader_from_bytes(command);
+        uint32_t code;
+
+        if (reader_skip(&r, 6) != 0 || reader_get_be32(&r, &code) != 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+                if (codes[i] == code)
+                        interpose_sign_forget();
+}
+
 struct bytes vtpm_process(struct bytes command)
 {
         TPM_RESULT rc =
             TPMLIB_Process(&tpm.response, &tpm.response_len, &tpm.response_cap,
                            (unsigned char *)(uintptr_t)command.data, (uint32_t)command.len);
 
+        forget_with(command);
         if (rc != TPM_SUCCESS || tpm.response_len < VTPM_HEADER_SIZE ||
             tpm.response_len > ENGINE_COMMAND_MAX)
                 return vtpm_error_response(VTPM_RC_FAILURE);
