@@ -38,10 +38,27 @@ static const char startup[] = "80010000000c000001440000";
 static const char define_counter[] =
     "80020000002d0000012a40000001" EMPTY_AUTH "0000000e01500002000b0206001600000008";
 
+/* Attestation keys by SHA-256, without the lockout: the first gets handle 80000000, the next one 1.
+ */
+#define CREATE_AK(type, parameters)                                                                \
+        "80020000004100000131" RH_ENDORSEMENT EMPTY_AUTH "0004000000000018" type                   \
+        "000b00050472000000" parameters "0000"                                                     \
+        "00000000"
+#define RH_ENDORSEMENT "4000000b"
+#define QUOTE(handle)                                                                              \
+        "80020000004900000158" handle EMPTY_AUTH                                                   \
+        "00200101010101010101010101010101010101010101010101010101010101010101"                     \
+        "001000000001000b03ff0000"
+
+static const char create_ak_p256[] = CREATE_AK("0023", "100018000b0003001000000000");
+static const char create_ak_rsa2048[] = CREATE_AK("0001", "100014000b0800000000000000");
+
 static const struct {
         const char *name;
         const char *command;
 } figures[] = {
+    {"quote-p256", QUOTE("80000000")},
+    {"quote-rsa2048", QUOTE("80000001")},
     {"getrandom", "80010000000c0000017b0010"},
     {"pcr-extend", "8002000000410000018200000010" EMPTY_AUTH
                    "00000001000b0101010101010101010101010101010101010101010101010101010101010101"},
@@ -216,6 +233,10 @@ static int prepare(const struct bench_target *target, struct err *err)
 {
         int rc = run_hex(target, startup, err);
 
+        if (rc == 0)
+                rc = run_hex(target, create_ak_p256, err);
+        if (rc == 0)
+                rc = run_hex(target, create_ak_rsa2048, err);
         if (rc == 0)
                 rc = run_hex(target, define_counter, err);
         if (rc == 0)
