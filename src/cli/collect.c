@@ -24,7 +24,10 @@ static int on_vm(void *user, const struct wire_frame *frame, struct err *err)
         return rc != 0 ? rc : fill_vm(user, vm.name, err);
 }
 
-/* All VMs of the host: asked beforehand, so that none can be left out of the answer unseen. */
+/*
+ * All VMs of the host: asked beforehand, so that none can be left out of the answer unseen. That
+ * none was left out of the list shows in the host's leaf, which counts them.
+ */
 static int list_vms(struct client *client, struct challenge *challenge, struct err *err)
 {
         const struct tcb_vm_list request = {0};
@@ -54,7 +57,8 @@ static int prepare(struct client *client, const struct collect_request *request,
                 wire_text_copy(status.host, challenge->host, sizeof(challenge->host));
         if (request->scope == TCB_SCOPE_VM)
                 return fill_vm(challenge, wire_text(request->vm), err);
-        return request->scope == TCB_SCOPE_ALL ? list_vms(client, challenge, err) : 0;
+        challenge->all = request->scope == TCB_SCOPE_ALL;
+        return challenge->all ? list_vms(client, challenge, err) : 0;
 }
 
 static int on_blob(void *user, const struct wire_frame *frame, struct err *err)

@@ -26,6 +26,8 @@ struct session {
         struct attest_vm *parts;
         size_t n_parts;
         size_t waiting; /* parts that are not done */
+        uint32_t vms;   /* of the host, when the challenge came */
+        uint32_t vms_running;
         struct writer host_leaf;
         struct merkle_tree *tree;
         uint8_t nonce[LEAF_NONCE_SIZE];
@@ -213,6 +215,8 @@ static int make_host_leaf(struct session *session, struct err *err)
                 return err->code;
         memcpy(leaf.nonce, session->nonce, sizeof(leaf.nonce));
         leaf.launch = LEAF_LAUNCH_HOST;
+        leaf.vms = session->vms;
+        leaf.vms_running = session->vms_running;
         return leaf_encode(&leaf, &session->host_leaf, err);
 }
 
@@ -284,13 +288,13 @@ static void add_part(struct session *session, struct vm *vm)
         part->user = session;
 }
 
-static size_t count_vms(const struct tcb *tcb)
+/* The same VMs that a list of them names: the relay may shorten that, and not this. */
+static void count_vms(struct session *session)
 {
-        size_t n = 0;
-
-        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
-                n++;
-        return n;
+        for (const struct vm *vm = session->tcb->vms; vm != NULL; vm = vm->next) {
+                session->vms++;
+                session->vms_running += vm->sm.state != VM_OFF;
+        }
 }
 
 static int choose_parts(struct session *session, const struct tcb_attest *attest, struct err *err)
@@ -298,7 +302,8 @@ static int choose_parts(struct session *session, const struct tcb_attest *attest
         char name[TCB_NAME_MAX + 1];
         struct vm *vm;
 
-        session->parts = calloc(count_vms(session->tcb) + 1, sizeof(*session->parts));
+        count_vms(session);
+        session->parts = calloc((size_t)session->vms + 1, sizeof(*session->parts));
         if (session->parts == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         switch (attest->scope) {

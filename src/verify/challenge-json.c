@@ -8,7 +8,7 @@
 #include "verify/challenge.h"
 #include "verify/jwt.h"
 
-enum { SCHEMA = 1 };
+enum { SCHEMA = 2 };
 
 const char *challenge_time_text(int64_t time, char ret_text[CHALLENGE_TIME_MAX])
 {
@@ -48,10 +48,10 @@ int challenge_to_json(const struct challenge *challenge, char **ret_text, struct
         for (size_t i = 0; i < challenge->n_vms; i++)
                 if (json_array_append_new(vms, json_string(challenge->vms[i])) != 0)
                         return err_set(err, ERR_NO_MEMORY, "challenge");
-        root = json_pack("{s:i, s:s, s:s, s:s, s:O}", "schema", SCHEMA, "nonce",
+        root = json_pack("{s:i, s:s, s:s, s:s, s:b, s:O}", "schema", SCHEMA, "nonce",
                          hex_encode(challenge->nonce, sizeof(challenge->nonce), nonce), "time",
-                         challenge_time_text(challenge->time, time), "host", challenge->host, "vms",
-                         vms);
+                         challenge_time_text(challenge->time, time), "host", challenge->host, "all",
+                         challenge->all, "vms", vms);
         text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
         if (text == NULL)
                 return err_set(err, ERR_NO_MEMORY, "challenge");
@@ -92,11 +92,12 @@ static int read_members(json_t *root, struct challenge *challenge, struct err *e
 {
         const char *nonce, *time;
         json_t *host, *vms;
+        int all = 0;
         size_t len = 0;
         int schema;
 
-        if (json_unpack(root, "{s:i, s:s, s:s, s:o, s:o!}", "schema", &schema, "nonce", &nonce,
-                        "time", &time, "host", &host, "vms", &vms) != 0 ||
+        if (json_unpack(root, "{s:i, s:s, s:s, s:o, s:b, s:o!}", "schema", &schema, "nonce", &nonce,
+                        "time", &time, "host", &host, "all", &all, "vms", &vms) != 0 ||
             !json_is_array(vms))
                 return err_set(err, ERR_MALFORMED, "challenge: members");
         if (schema != SCHEMA)
@@ -106,6 +107,7 @@ static int read_members(json_t *root, struct challenge *challenge, struct err *e
                 return err_set(err, ERR_MALFORMED, "challenge: nonce");
         if (copy_name(host, challenge->host) != 0 || copy_vms(vms, challenge) != 0)
                 return err_set(err, ERR_MALFORMED, "challenge: name of the host or of a VM");
+        challenge->all = all != 0;
         return challenge_time_parse(time, &challenge->time, err);
 }
 

@@ -45,6 +45,7 @@ struct challenge {
         char host[EVIDENCE_COMPONENT_MAX + 1];
         char vms[CHALLENGE_VMS_MAX][EVIDENCE_COMPONENT_MAX + 1];
         size_t n_vms;
+        bool all; /* these were said to be all VMs of the host */
 };
 
 /* challenge.json; free() it. Reading is strict: no unknown, doubled or missing member. */

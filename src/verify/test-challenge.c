@@ -95,31 +95,40 @@ static void as_json(void **state)
 
 #define NONCE "abababababababababababababababababababababababababababababababab"
 #define TIME  "\"time\":\"2027-01-15T08:00:00Z\""
-#define REST  TIME ",\"host\":\"h\",\"vms\":[]"
+#define REST  TIME ",\"host\":\"h\",\"all\":false,\"vms\":[]"
 
 static const struct {
         const char *name, *json;
         int code;
 } bad[] = {
-    {"good", "{\"schema\":1,\"nonce\":\"" NONCE "\"," REST "}", 0},
+    {"good", "{\"schema\":2,\"nonce\":\"" NONCE "\"," REST "}", 0},
     {"no JSON", "{", ERR_MALFORMED},
-    {"schema 2", "{\"schema\":2,\"nonce\":\"" NONCE "\"," REST "}", ERR_UNSUPPORTED},
-    {"unknown member", "{\"schema\":1,\"nonce\":\"" NONCE "\"," REST ",\"x\":1}", ERR_MALFORMED},
-    {"doubled", "{\"schema\":1,\"nonce\":\"" NONCE "\",\"nonce\":\"" NONCE "\"," REST "}",
+    {"schema 3", "{\"schema\":3,\"nonce\":\"" NONCE "\"," REST "}", ERR_UNSUPPORTED},
+    {"unknown member", "{\"schema\":2,\"nonce\":\"" NONCE "\"," REST ",\"x\":1}", ERR_MALFORMED},
+    {"doubled", "{\"schema\":2,\"nonce\":\"" NONCE "\",\"nonce\":\"" NONCE "\"," REST "}",
      ERR_MALFORMED},
-    {"Q-NONCE missing", "{\"schema\":1," REST "}", ERR_MALFORMED},
-    {"Q-NONCE short", "{\"schema\":1,\"nonce\":\"abab\"," REST "}", ERR_MALFORMED},
-    {"Q-NONCE longer", "{\"schema\":1,\"nonce\":\"" NONCE "ab\"," REST "}", ERR_MALFORMED},
-    {"Q-NONCE not hex", "{\"schema\":1,\"nonce\":\"zb" NONCE "\"," REST "}", ERR_MALFORMED},
+    {"Q-NONCE missing", "{\"schema\":2," REST "}", ERR_MALFORMED},
+    {"Q-NONCE short", "{\"schema\":2,\"nonce\":\"abab\"," REST "}", ERR_MALFORMED},
+    {"Q-NONCE longer", "{\"schema\":2,\"nonce\":\"" NONCE "ab\"," REST "}", ERR_MALFORMED},
+    {"Q-NONCE not hex", "{\"schema\":2,\"nonce\":\"zb" NONCE "\"," REST "}", ERR_MALFORMED},
     {"E-UUID-INJ host",
-     "{\"schema\":1,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"../h\",\"vms\":[]}", ERR_MALFORMED},
+     "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"../h\",\"all\":false,\"vms\":[]}",
+     ERR_MALFORMED},
     {"E-UUID-INJ vm",
-     "{\"schema\":1,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"vms\":[\"a\\nb\"]}",
+     "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME
+     ",\"host\":\"h\",\"all\":false,\"vms\":[\"a\\nb\"]}",
      ERR_MALFORMED},
     {"a VM twice",
-     "{\"schema\":1,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"vms\":[\"a\",\"a\"]}",
+     "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME
+     ",\"host\":\"h\",\"all\":false,\"vms\":[\"a\",\"a\"]}",
      ERR_MALFORMED},
-    {"no list", "{\"schema\":1,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"vms\":{}}",
+    {"all is no boolean",
+     "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"all\":1,\"vms\":[]}",
+     ERR_MALFORMED},
+    {"all is missing", "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"vms\":[]}",
+     ERR_MALFORMED},
+    {"no list",
+     "{\"schema\":2,\"nonce\":\"" NONCE "\"," TIME ",\"host\":\"h\",\"all\":false,\"vms\":{}}",
      ERR_MALFORMED},
 };
 

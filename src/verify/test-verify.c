@@ -383,6 +383,25 @@ static void changed_evidence(void **state)
         }
 }
 
+/* All VMs, each named: good; and refused as soon as the host's count of them is not shown. */
+static void all_of_them(void **state)
+{
+        struct evidence AUTO_EVIDENCE *evidence = NULL;
+        struct verify_result AUTO_VERIFY_RESULT *whole = NULL, AUTO_VERIFY_RESULT *cut = NULL;
+        struct builder b;
+
+        (void)state;
+        builder_init(&b, test_dir(), "host-all");
+        b.challenge.all = true;
+        evidence = builder_build(&b);
+        whole = judge_plain(evidence, &b);
+        assert_false(reasons_failed(&whole->host->reasons));
+        evidence_remove(evidence, "host/leaf");
+        cut = judge_plain(evidence, &b);
+        judge_refused(cut, cut->host, "T-ADMIN no count of all VMs", "bind.missing");
+        builder_done(&b);
+}
+
 /* ---- a lie that is signed all the way ------------------------------------------------------- */
 
 static void lie_nonce(struct builder *b)
@@ -539,6 +558,21 @@ static void lie_host_leaf_of_vm(struct builder *b)
         b->host_leaf = b->vms[0].leaf;
 }
 
+/* The relay that names "all" VMs leaves one out: the rest is true. */
+static void lie_all(struct builder *b)
+{
+        b->challenge.all = true;
+        b->n_vms = 1;
+        b->challenge.n_vms = 1;
+}
+
+static void lie_all_none(struct builder *b)
+{
+        b->challenge.all = true;
+        b->n_vms = 0;
+        b->challenge.n_vms = 0;
+}
+
 static void lie_clock(struct builder *b)
 {
         b->challenge.time = BUILDER_NOW + VERIFY_CLOCK_SKEW + 6;
@@ -556,6 +590,8 @@ static const struct {
     {"B-STALE vTPM quote of another challenge", lie_old_quote, "quote.nonce", true},
     {"B-STALE quote and leaf of another challenge", lie_old_all, "bind.qualifying", true},
     {"R-SPLICE another UUID", lie_uuid, "bind.qualifying", true},
+    {"T-ADMIN a VM is left out of all", lie_all, "bind.all", false},
+    {"T-ADMIN all VMs are left out of all", lie_all_none, "bind.all", false},
     {"no UUID", lie_nil_uuid, "bind.leaf", true},
     {"another epoch", lie_epoch, "bind.qualifying", true},
     {"leaf names another CEK", lie_cek, "bind.cek", true},
@@ -867,17 +903,12 @@ static int drop(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(good_is_bound),
-            cmocka_unit_test(changed_evidence),
-            cmocka_unit_test(signed_lies),
-            cmocka_unit_test(other_root),
-            cmocka_unit_test(other_challenge),
-            cmocka_unit_test(verdicts_expire),
-            cmocka_unit_test(certificates_expire),
-            cmocka_unit_test(empty_policies),
-            cmocka_unit_test(two_hosts),
-            cmocka_unit_test(host_alone),
-            cmocka_unit_test(host_leaf_beside_vms),
+            cmocka_unit_test(good_is_bound),   cmocka_unit_test(changed_evidence),
+            cmocka_unit_test(all_of_them),     cmocka_unit_test(signed_lies),
+            cmocka_unit_test(other_root),      cmocka_unit_test(other_challenge),
+            cmocka_unit_test(verdicts_expire), cmocka_unit_test(certificates_expire),
+            cmocka_unit_test(empty_policies),  cmocka_unit_test(two_hosts),
+            cmocka_unit_test(host_alone),      cmocka_unit_test(host_leaf_beside_vms),
             cmocka_unit_test(real_boots),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);

@@ -45,7 +45,7 @@ void verify_host_keys(struct verify_run *run);
 
 /*
  * Reads all leaves and proofs; that of the host itself (host/leaf) must be there only when no VM
- * was asked for. Needs verify_host_keys().
+ * or all of them were asked for. Needs verify_host_keys().
  */
 void verify_read_leaves(struct verify_run *run);
 

@@ -95,11 +95,24 @@ static void check_tree(const struct verify_run *run, struct verify_machine *vm,
                             "the host's quote does not cover this leaf: it is of another tree");
 }
 
+/* Who asks for all VMs has their names from the relay, which nobody trusts. */
+static void check_count(const struct verify_run *run, const struct leaf *leaf)
+{
+        const struct challenge *challenge = &run->result->challenge;
+
+        if (challenge->all && leaf->vms != challenge->n_vms)
+                reasons_add(&run->result->host->reasons, "bind.all", REASON_FAIL,
+                            "the host has %u VMs (%u run), and %zu were named as all of them",
+                            leaf->vms, leaf->vms_running, challenge->n_vms);
+}
+
 static void read_host_leaf(struct verify_run *run, struct verify_leaf *leaf)
 {
+        const struct challenge *challenge = &run->result->challenge;
         struct bytes bytes;
 
-        if (run->result->n_vms != 0 && !evidence_get(run->request->evidence, "host/leaf", &bytes))
+        if (challenge->n_vms != 0 && !challenge->all &&
+            !evidence_get(run->request->evidence, "host/leaf", &bytes))
                 return;
         read_leaf(run, leaf, "host");
         if (leaf->is_read && leaf->leaf.launch != LEAF_LAUNCH_HOST)
@@ -109,6 +122,7 @@ static void read_host_leaf(struct verify_run *run, struct verify_leaf *leaf)
                 return;
         /* It is shown although VMs were asked for: then it has to be true as well. */
         check_tree(run, leaf->machine, leaf);
+        check_count(run, &leaf->leaf);
         if (!verify_leaf_is_fresh(run, leaf))
                 reasons_add(&leaf->machine->reasons, "bind.nonce", REASON_FAIL,
                             "the host's leaf about itself answers another challenge");

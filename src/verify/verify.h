@@ -6,6 +6,7 @@
  *   the AK certifies the CEK                  bind.cek
  *   the host's quote covers the tree          bind.tree, and everything of evlog/quote.h
  *   what the host says of itself        bind.about
+ *   all VMs are as many as the host has bind.all
  *   each VM's leaf is in that tree            bind.proof
  *   the leaf answers this challenge           bind.nonce
  *   the leaf names these vTPM keys and quote  bind.ek, bind.ak, bind.quote, bind.qualifying

@@ -121,6 +121,9 @@ static int check_values(const struct leaf *leaf, struct err *err)
                 return err_set(err, ERR_MALFORMED, "leaf: anchor state %u", leaf->anchor);
         if (leaf->launch < LEAF_LAUNCH_TCB || leaf->launch > LEAF_LAUNCH_HOST)
                 return err_set(err, ERR_MALFORMED, "leaf: launch kind %u", leaf->launch);
+        if (leaf->vms_running > leaf->vms || (leaf->launch != LEAF_LAUNCH_HOST && leaf->vms != 0))
+                return err_set(err, ERR_MALFORMED, "leaf: %u of %u VMs", leaf->vms_running,
+                               leaf->vms);
         if ((leaf->flags & ~LEAF_FLAGS_ALL) != 0)
                 return err_set(err, ERR_MALFORMED, "leaf: flags 0x%02x", leaf->flags);
         return 0;

@@ -13,7 +13,7 @@
 #include "base/reader.h"
 #include "base/writer.h"
 
-#define LEAF_VERSION     1
+#define LEAF_VERSION     2
 #define LEAF_NONCE_SIZE  32
 #define LEAF_UUID_SIZE   16
 #define LEAF_DIGEST_SIZE 32

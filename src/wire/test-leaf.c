@@ -52,8 +52,21 @@ static void there_and_back(void **state)
         assert_int_equal(again.init_count, leaf.init_count);
         assert_int_equal(again.flags, LEAF_ROLLBACK);
         /* The layout is a contract: magic, version, nonce, uuid, epoch. */
-        assert_memory_equal(memory, "CLF\1\1\1", 6);
+        assert_memory_equal(memory, "CLF\2\1\1", 6);
         assert_memory_equal(memory + 4 + 32 + 16, "\1\2\3\4\5\6\7\10", 8);
+}
+
+static void a_host_counts_its_vms(void **state)
+{
+        uint8_t memory[LEAF_SIZE_MAX];
+        struct leaf leaf = {.launch = LEAF_LAUNCH_HOST, .vms = 3, .vms_running = 2}, again;
+        size_t len = encode(&leaf, memory);
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(leaf_decode((struct bytes){memory, len}, &again, &err), &err);
+        assert_int_equal(again.vms, 3);
+        assert_int_equal(again.vms_running, 2);
 }
 
 static void cut_or_longer(void **state)
@@ -80,10 +93,16 @@ static const struct {
         uint8_t value;
         int code;
 } bad_bytes[] = {
-    {"magic", 0, 'X', ERR_MALFORMED},         {"version 0", 3, 0, ERR_UNSUPPORTED},
-    {"version 2", 3, 2, ERR_UNSUPPORTED},     {"unknown flag", -1, 0x04, ERR_MALFORMED},
-    {"unknown launch", -2, 9, ERR_MALFORMED}, {"launch 0", -2, 0, ERR_MALFORMED},
-    {"unknown anchor", -3, 1, ERR_MALFORMED}, {"CEK name too long", 196, 67, ERR_MALFORMED},
+    {"magic", 0, 'X', ERR_MALFORMED},
+    {"version 0", 3, 0, ERR_UNSUPPORTED},
+    {"version 1", 3, 1, ERR_UNSUPPORTED},
+    {"unknown flag", -1, 0x04, ERR_MALFORMED},
+    {"unknown launch", -2, 9, ERR_MALFORMED},
+    {"launch 0", -2, 0, ERR_MALFORMED},
+    {"unknown anchor", -3, 1, ERR_MALFORMED},
+    {"a VM's that counts VMs", -8, 1, ERR_MALFORMED},
+    {"more run than there are", -4, 1, ERR_MALFORMED},
+    {"CEK name too long", 196, 67, ERR_MALFORMED},
 };
 
 static void values_nobody_means(void **state)
@@ -125,9 +144,8 @@ static void refuses_to_encode(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(there_and_back),
-            cmocka_unit_test(cut_or_longer),
-            cmocka_unit_test(values_nobody_means),
+            cmocka_unit_test(there_and_back),    cmocka_unit_test(a_host_counts_its_vms),
+            cmocka_unit_test(cut_or_longer),     cmocka_unit_test(values_nobody_means),
             cmocka_unit_test(refuses_to_encode),
         };
         return cmocka_run_group_tests_name("wire-leaf", tests, NULL, NULL);

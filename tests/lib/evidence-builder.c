@@ -199,7 +199,8 @@ void builder_prepare(struct builder *b)
 {
         for (size_t i = 0; i < b->n_vms; i++)
                 prepare_vm(b, &b->vms[i]);
-        b->host_leaf = (struct leaf){.launch = LEAF_LAUNCH_HOST};
+        b->host_leaf = (struct leaf){
+            .launch = LEAF_LAUNCH_HOST, .vms = BUILDER_VMS, .vms_running = BUILDER_VMS};
         memcpy(b->host_leaf.nonce, b->challenge.nonce, sizeof(b->host_leaf.nonce));
 }
 
