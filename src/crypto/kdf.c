@@ -13,7 +13,6 @@
 
 static struct {
         EVP_KDF_CTX *hkdf;
-        EVP_MAC_CTX *hmac;
 } cached;
 
 static int hkdf_fill(struct err *err)
@@ -75,38 +74,4 @@ int kdf_derive(const struct kdf_request *request, struct secret **ret_key, struc
                 return err_wrap(err, "derive key \"%s\"", request->label);
         *ret_key = TAKE(key);
         return 0;
-}
-
-static int hmac_fill(struct err *err)
-{
-        EVP_MAC *mac;
-
-        if (cached.hmac != NULL)
-                return 0;
-        mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-        cached.hmac = EVP_MAC_CTX_new(mac);
-        EVP_MAC_free(mac);
-        return cached.hmac != NULL ? 0 : err_set(err, ERR_FAILED, "OpenSSL has no HMAC");
-}
-
-int kdf_mac(const struct secret *key, struct bytes data, uint8_t *ret_mac, struct err *err)
-{
-        static const uint8_t nothing[1];
-        char digest[] = "SHA256";
-        const OSSL_PARAM params[] = {
-            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-            OSSL_PARAM_construct_end(),
-        };
-        size_t len = 0;
-        int rc = hmac_fill(err);
-
-        if (rc != 0)
-                return rc;
-        if (EVP_MAC_init(cached.hmac, key->data, key->len, params) != 1 ||
-            EVP_MAC_update(cached.hmac, data.len > 0 ? data.data : nothing, data.len) != 1 ||
-            EVP_MAC_final(cached.hmac, ret_mac, &len, KDF_MAC_LEN) != 1 || len != KDF_MAC_LEN)
-                rc = err_set(err, ERR_FAILED, "OpenSSL: HMAC failed");
-        /* Takes the place of the key: EVP_MAC has no reset. */
-        (void)EVP_MAC_init(cached.hmac, nothing, sizeof(nothing), params);
-        return rc;
 }

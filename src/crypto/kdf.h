@@ -1,7 +1,7 @@
 /*
- * Keys from keys: HKDF-SHA256 (RFC 5869), and HMAC-SHA256 (RFC 2104) for records that are
- * authenticated but not hidden. Every use has a label of its own, so that one key never serves
- * two purposes. Contexts are cached per process and forget their key after each call; one thread.
+ * Keys from keys: HKDF-SHA256 (RFC 5869). Every use has a label of its own, so that one key never
+ * serves two purposes. The context is cached per process and forgets its key after each call; one
+ * thread.
  */
 #ifndef CRYPTO_KDF_H
 #define CRYPTO_KDF_H
@@ -15,7 +15,6 @@
 
 #define KDF_LABEL_MAX   64
 #define KDF_CONTEXT_MAX 1024
-#define KDF_MAC_LEN     32
 
 struct kdf_request {
         const struct secret *key;
@@ -35,9 +34,5 @@ int kdf_derive(const struct kdf_request *request, struct secret **ret_key,
 /* RFC 5869 itself; fills ret_key, whose length (from secret_new()) is that of the result. */
 int kdf_hkdf(const struct secret *key, struct bytes salt, struct bytes info, struct secret *ret_key,
              struct err *err) MUST_CHECK;
-
-/* HMAC-SHA256 over data; ret_mac has KDF_MAC_LEN bytes. Compare with secret_equal(). */
-int kdf_mac(const struct secret *key, struct bytes data, uint8_t *ret_mac,
-            struct err *err) MUST_CHECK;
 
 #endif

@@ -64,10 +64,33 @@ static void cfb_is_aes(void **state)
         assert_int_equal(cfb_encrypt(odd, (struct bytes){plain, 3}, cipher, &err), ERR_USAGE);
 }
 
+/* The prepared key gives the same, again and again. */
+static void prepared_key_gives_the_same(void **state)
+{
+        static const uint8_t message[100] = {1, 2, 3};
+        struct secret AUTO_SECRET *key = NULL;
+        struct hmac AUTO_HMAC *hmac = NULL;
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(secret_new_random(32, &key, &err), &err);
+        assert_ok(hmac_new(key, &hmac, &err), &err);
+        for (size_t len = 0; len <= sizeof(message); len += 25) {
+                const struct bytes bytes = {message, len};
+                uint8_t expected[HMAC_LEN];
+                uint8_t mac[HMAC_LEN] = {0};
+
+                assert_ok(hmac_parts(hash_by_name("sha256"), key, &bytes, 1, expected, &err), &err);
+                assert_ok(hmac_run(hmac, bytes, mac, &err), &err);
+                assert_memory_equal(mac, expected, sizeof(mac));
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(hmac_is_the_rfcs),
+            cmocka_unit_test(prepared_key_gives_the_same),
             cmocka_unit_test(cfb_is_aes),
         };
 

@@ -58,38 +58,6 @@ static void hkdf_matches_rfc_5869(void **state)
         }
 }
 
-/* RFC 4231, test cases 1, 2 and 3. */
-static const struct {
-        const char *key, *data, *mac;
-} mac_vectors[] = {
-    {"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "4869205468657265",
-     "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
-    {"4a656665", "7768617420646f2079612077616e7420666f72206e6f7468696e673f",
-     "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
-    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-     "dddddddddddddddddddddddddddddddddddddddddddddddddd"
-     "dddddddddddddddddddddddddddddddddddddddddddddddddd",
-     "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
-};
-
-static void mac_matches_rfc_4231(void **state)
-{
-        uint8_t k[BUFFER], d[BUFFER], m[BUFFER], out[KDF_MAC_LEN];
-        struct err err = {0};
-
-        (void)state;
-        for (size_t row = 0; row < ARRAY_SIZE(mac_vectors); row++) {
-                struct bytes key_bytes = from_hex(mac_vectors[row].key, k);
-                struct bytes data = from_hex(mac_vectors[row].data, d);
-                struct bytes mac = from_hex(mac_vectors[row].mac, m);
-                struct secret AUTO_SECRET *key = NULL;
-
-                assert_ok(secret_new_copy(key_bytes.data, key_bytes.len, &key, &err), &err);
-                assert_ok(kdf_mac(key, data, out, &err), &err);
-                assert_memory_equal(out, mac.data, sizeof(out));
-        }
-}
-
 static void labels_and_contexts_separate(void **state)
 {
         static const struct {
@@ -146,7 +114,6 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(hkdf_matches_rfc_5869),
-            cmocka_unit_test(mac_matches_rfc_4231),
             cmocka_unit_test(labels_and_contexts_separate),
             cmocka_unit_test(refuses_what_is_too_long),
         };

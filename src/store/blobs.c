@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "store/overlay.h"
 #include "store/store-rows.h"
 
 static struct sealed_context context_of(const struct row *row, enum store_kind kind)
@@ -49,9 +50,17 @@ static struct db_call put_call(const struct row *row, enum store_kind kind, cons
         };
 }
 
+/* What the journal cannot take, in one transaction or at all, goes to the database. */
+static bool fits_journal(const struct store *store, size_t len)
+{
+        return store_uses_overlay(store) && overlay_has_room(store->overlay) &&
+               overlay_changed_len(store->overlay) + len <= JOURNAL_RECORD_MAX / 2;
+}
+
 int store_put_blob(struct store *store, const struct store_put *put, struct err *err)
 {
         uint8_t AUTO_FREE *sealed = NULL;
+        size_t len = put->plain.len + SEALED_OVERHEAD;
         struct db_call call;
         struct row old, new;
 
@@ -64,20 +73,27 @@ int store_put_blob(struct store *store, const struct store_put *put, struct err 
         new = old;
         if (seal_next(store, &new, put->kind, put->plain, &sealed, err) != 0)
                 return err_wrap(err, "%s: seal state", old.instance.name);
-        call = put_call(&new, put->kind, sealed, put->plain.len + SEALED_OVERHEAD);
+        if (fits_journal(store, len))
+                return overlay_put(store->overlay,
+                                   &(struct overlay_change){.old = &old,
+                                                            .new = &new,
+                                                            .kind = put->kind,
+                                                            .sealed = TAKE(sealed),
+                                                            .len = len},
+                                   err);
+        call = put_call(&new, put->kind, sealed, len);
         if (row_change(store, &old, &new, &call, 1, err) != 0)
                 return err_wrap(err, "%s: save state", old.instance.name);
         return 0;
 }
 
-/* Compares the row that was found with what the instance's row says, then opens it. */
+/* Compares the save that was found with what the instance's row says, then opens it. */
 static int open_row(struct store *store, const struct row *row, enum store_kind kind,
-                    struct store_blob *ret_blob, struct err *err)
+                    uint64_t sequence, struct bytes sealed, struct store_blob *ret_blob,
+                    struct err *err)
 {
         const struct head *head = &row->head[kind - 1];
         struct sealed_context context = context_of(row, kind);
-        uint64_t sequence = db_column_number(store->db, DB_BLOB_GET, 0);
-        struct bytes sealed = db_column_bytes(store->db, DB_BLOB_GET, 1);
         int rc;
 
         if (sequence != head->sequence)
@@ -95,25 +111,43 @@ static int open_row(struct store *store, const struct row *row, enum store_kind 
         return err_set(err, ERR_ROLLBACK, "state was never committed");
 }
 
-static int get(struct store *store, const struct row *row, enum store_kind kind,
-               struct store_blob *ret_blob, struct err *err)
+static int get_from_database(struct store *store, const struct row *row, enum store_kind kind,
+                             struct store_blob *ret_blob, struct err *err)
 {
         struct db_call call = {
             DB_BLOB_GET,
             {db_bytes(row->instance.block.uuid, BLOCK_UUID_LEN), db_number((uint64_t)kind)},
         };
-        struct store_blob blob = {0};
         bool found = false;
+        int rc = db_query(store->db, &call, &found, err);
+
+        if (rc == 0 && !found)
+                rc = err_set(err, ERR_DAMAGED, "saved state is gone");
+        if (rc == 0)
+                rc = open_row(store, row, kind, db_column_number(store->db, DB_BLOB_GET, 0),
+                              db_column_bytes(store->db, DB_BLOB_GET, 1), ret_blob, err);
+        db_query_done(store->db, DB_BLOB_GET);
+        return rc;
+}
+
+static int get(struct store *store, const struct row *row, enum store_kind kind,
+               struct store_blob *ret_blob, struct err *err)
+{
+        const struct overlay_entry *newer =
+            store_uses_overlay(store) ? overlay_find(store->overlay, row->instance.block.uuid)
+                                      : NULL;
+        struct store_blob blob = {0};
         int rc;
 
         if (row->head[kind - 1].sequence == 0)
                 return err_set(err, ERR_NOT_FOUND, "%s: no such state saved", row->instance.name);
-        rc = db_query(store->db, &call, &found, err);
-        if (rc == 0 && !found)
-                rc = err_set(err, ERR_DAMAGED, "saved state is gone");
-        if (rc == 0)
-                rc = open_row(store, row, kind, &blob, err);
-        db_query_done(store->db, DB_BLOB_GET);
+        if (newer != NULL && newer->state[kind - 1].sealed != NULL)
+                rc = open_row(
+                    store, row, kind, row->head[kind - 1].sequence,
+                    (struct bytes){newer->state[kind - 1].sealed, newer->state[kind - 1].len},
+                    &blob, err);
+        else
+                rc = get_from_database(store, row, kind, &blob, err);
         if (rc != 0)
                 return err_wrap(err, "%s", row->instance.name);
         *ret_blob = blob;

@@ -175,7 +175,7 @@ static int ask(sqlite3 *handle, const char *question, int64_t *ret_number, char 
         return rc;
 }
 
-static int check_identity(sqlite3 *handle, struct err *err)
+static int check_identity(sqlite3 *handle, unsigned *ret_format, struct err *err)
 {
         int64_t id = 0;
         int64_t format = 0;
@@ -191,8 +191,9 @@ static int check_identity(sqlite3 *handle, struct err *err)
                               DB_FORMAT);
                 return err_hint(err, "a newer version of Catena wrote it: run that one");
         }
-        if (format != DB_FORMAT)
+        if (format < DB_FORMAT_OLDEST)
                 return err_set(err, ERR_DAMAGED, "unknown format %lld", (long long)format);
+        *ret_format = (unsigned)format;
         return 0;
 }
 
@@ -269,7 +270,7 @@ static int open_checked(struct db *db, const char *vfs, struct err *err)
         if (rc == 0)
                 rc = open_handle(db->path, vfs, &db->handle, err);
         if (rc == 0)
-                rc = check_identity(db->handle, err);
+                rc = check_identity(db->handle, &db->format, err);
         if (rc == 0)
                 rc = check_schema(db->handle, err);
         if (rc == 0)
@@ -295,6 +296,20 @@ int db_open(const char *path, const char *vfs, struct db **ret_db, struct err *e
         }
         *ret_db = db;
         return 0;
+}
+
+unsigned db_format(const struct db *db)
+{
+        return db->format;
+}
+
+int db_raise_format(struct db *db, struct err *err)
+{
+        int rc = db_exec(db->handle, "PRAGMA user_version = " STRING(DB_FORMAT), err);
+
+        if (rc == 0)
+                db->format = DB_FORMAT;
+        return rc;
 }
 
 void db_close(struct db *db)

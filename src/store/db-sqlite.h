@@ -32,6 +32,7 @@ struct db {
         sqlite3_stmt *stmts[DB_STMT_COUNT];
         char path[PATH_MAX];
         unsigned log_pages;
+        unsigned format;
         bool in_transaction;
         struct db_done *first, *last; /* since db_begin() */
         size_t n_done, len_done;

@@ -16,7 +16,8 @@
 #include "base/reader.h"
 
 #define DB_APPLICATION_ID 0x43744e61 /* "CtNa", PRAGMA application_id */
-#define DB_FORMAT         1          /* PRAGMA user_version */
+#define DB_FORMAT         2          /* PRAGMA user_version */
+#define DB_FORMAT_OLDEST  1          /* without a journal of saves; otherwise the same */
 #define DB_VALUES_MAX     6
 
 /* The statements, each with its parameters in order. */
@@ -58,6 +59,10 @@ struct db;
 /* Like store_open(); vfs is the name of an SQLite VFS or NULL for the normal one. */
 int db_open(const char *path, const char *vfs, struct db **ret_db, struct err *err) MUST_CHECK;
 void db_close(struct db *db);
+
+/* The format of the database that was opened, and raising it to DB_FORMAT, durably. */
+unsigned db_format(const struct db *db);
+int db_raise_format(struct db *db, struct err *err) MUST_CHECK;
 
 /* Limits of one transaction. */
 void db_set_limits(struct db *db, size_t max_calls, size_t max_len);

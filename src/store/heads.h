@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/reader.h"
-#include "base/secret.h"
+#include "crypto/hmac.h"
 #include "store/store.h"
 
 #define HEADS_LEN     32
@@ -30,19 +30,28 @@ struct heads {
 };
 
 /* Adds or removes a record's or an instance's row. */
-int heads_add_record(struct heads *heads, const struct secret *key, const char *name,
-                     struct bytes value, struct err *err) MUST_CHECK;
-int heads_remove_record(struct heads *heads, const struct secret *key, const char *name,
-                        struct bytes value, struct err *err) MUST_CHECK;
-int heads_add_instance(struct heads *heads, const struct secret *key,
-                       const struct store_instance *instance, const struct head *head,
-                       struct err *err) MUST_CHECK;
-int heads_remove_instance(struct heads *heads, const struct secret *key,
+int heads_add_record(struct heads *heads, struct hmac *key, const char *name, struct bytes value,
+                     struct err *err) MUST_CHECK;
+int heads_remove_record(struct heads *heads, struct hmac *key, const char *name, struct bytes value,
+                        struct err *err) MUST_CHECK;
+int heads_add_instance(struct heads *heads, struct hmac *key, const struct store_instance *instance,
+                       const struct head *head, struct err *err) MUST_CHECK;
+int heads_remove_instance(struct heads *heads, struct hmac *key,
                           const struct store_instance *instance, const struct head *head,
                           struct err *err) MUST_CHECK;
 
+/* An instance's row as what it adds to the heads, and replacing one row by another. */
+int heads_instance_leaf(struct hmac *key, const struct store_instance *instance,
+                        const struct head *head, uint8_t ret_leaf[HEADS_LEN],
+                        struct err *err) MUST_CHECK;
+void heads_replace(struct heads *heads, const uint8_t old[HEADS_LEN], const uint8_t by[HEADS_LEN]);
+
 /* The MAC that is stored with this generation. */
-int heads_mac(const struct heads *heads, const struct secret *key, uint64_t generation,
+int heads_mac(const struct heads *heads, struct hmac *key, uint64_t generation,
               uint8_t ret_mac[HEADS_LEN], struct err *err) MUST_CHECK;
+
+/* The MAC of a record of the journal (journal.h) with the rows as they are after it. */
+int heads_mac_saves(const struct heads *heads, struct hmac *key, struct bytes record,
+                    uint8_t ret_mac[HEADS_LEN], struct err *err) MUST_CHECK;
 
 #endif

@@ -50,17 +50,20 @@ static int remove_present(struct store *store, const char *name, struct heads *h
 
         if (rc != 0)
                 return rc;
-        return heads_remove_record(heads, store->head_key, name, (struct bytes){data, len}, err);
+        return heads_remove_record(heads, store->heads_mac, name, (struct bytes){data, len}, err);
 }
 
 int store_put_record(struct store *store, const char *name, struct bytes value, struct err *err)
 {
         struct db_call call = {DB_RECORD_PUT, {db_text(name), db_bytes(value.data, value.len)}};
-        struct heads heads = store->working;
+        struct heads heads;
         int rc = store_check_change(store, err);
 
+        if (rc == 0)
+                rc = store_use_database(store, err);
         if (rc != 0)
                 return rc;
+        heads = store->working;
         if (!store_name_is_valid(name))
                 return err_set(err, ERR_USAGE, "store: bad name of a record");
         if (value.len > STORE_RECORD_MAX)
@@ -68,7 +71,7 @@ int store_put_record(struct store *store, const char *name, struct bytes value, 
         rc = remove_present(store, name, &heads, err);
         if (rc != 0 && rc != ERR_NOT_FOUND)
                 return rc;
-        if (heads_add_record(&heads, store->head_key, name, value, err) != 0 ||
+        if (heads_add_record(&heads, store->heads_mac, name, value, err) != 0 ||
             db_apply(store->db, &call, 1, err) != 0)
                 return err_wrap(err, "store: record \"%s\"", name);
         store->working = heads;
@@ -78,9 +81,12 @@ int store_put_record(struct store *store, const char *name, struct bytes value, 
 int store_delete_record(struct store *store, const char *name, struct err *err)
 {
         struct db_call call = {DB_RECORD_DELETE, {db_text(name)}};
-        struct heads heads = store->working;
+        struct heads heads;
 
-        if (store_check_change(store, err) != 0 || remove_present(store, name, &heads, err) != 0 ||
+        if (store_check_change(store, err) != 0 || store_use_database(store, err) != 0)
+                return err->code;
+        heads = store->working;
+        if (remove_present(store, name, &heads, err) != 0 ||
             db_apply(store->db, &call, 1, err) != 0)
                 return err->code;
         store->working = heads;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/writer.h"
+#include "store/overlay.h"
 #include "store/store-rows.h"
 
 #define HEADS_ENCODED (HEADS_KINDS * (8 + HEADS_TAG_LEN))
@@ -72,15 +73,29 @@ int row_query(struct store *store, const struct db_call *call, bool *ret_found, 
         if (rc == 0 && *ret_found)
                 rc = row_decode(store, call->stmt, ret_row, err);
         db_query_done(store->db, call->stmt);
+        if (rc == 0 && *ret_found && store_uses_overlay(store)) {
+                const struct overlay_entry *newer =
+                    overlay_find(store->overlay, ret_row->instance.block.uuid);
+
+                if (newer != NULL)
+                        *ret_row = newer->row;
+        }
         return rc == 0 ? 0 : err_wrap(err, "store");
 }
 
 int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row, struct err *err)
 {
         struct db_call call = {DB_INSTANCE_GET, {db_bytes(uuid, BLOCK_UUID_LEN)}};
+        const struct overlay_entry *newer =
+            store_uses_overlay(store) ? overlay_find(store->overlay, uuid) : NULL;
         bool found = false;
-        int rc = row_query(store, &call, &found, ret_row, err);
+        int rc;
 
+        if (newer != NULL) {
+                *ret_row = newer->row;
+                return 0;
+        }
+        rc = row_query(store, &call, &found, ret_row, err);
         if (rc == 0 && !found)
                 return err_set(err, ERR_NOT_FOUND, "no such instance");
         return rc;
@@ -130,27 +145,46 @@ static struct db_call call_for(const struct row *old, const struct row *new,
         return (struct db_call){DB_INSTANCE_UPDATE, {uuid, state, sequence, heads, block}};
 }
 
-int row_change(struct store *store, const struct row *old, const struct row *new,
-               const struct db_call *more, size_t n_more, struct err *err)
+static int apply(struct store *store, struct db_call first, const struct db_call *more,
+                 size_t n_more, struct err *err)
 {
-        struct db_call calls[1 + ROW_CALLS_MAX];
-        struct heads heads = store->working;
-        struct encoded e = {0};
+        struct db_call calls[1 + ROW_CALLS_MAX] = {first};
 
         if (n_more > ROW_CALLS_MAX)
                 return err_set(err, ERR_LIMIT, "store: %zu calls at once", n_more);
-        if (old != NULL &&
-            heads_remove_instance(&heads, store->head_key, &old->instance, old->head, err) != 0)
-                return err->code;
-        if (new != NULL &&
-            (heads_add_instance(&heads, store->head_key, &new->instance, new->head, err) != 0 ||
-             encode(new, &e, err) != 0))
-                return err->code;
-        calls[0] = call_for(old, new, &e);
         if (n_more > 0)
                 memcpy(&calls[1], more, n_more * sizeof(*more));
-        if (db_apply(store->db, calls, 1 + n_more, err) != 0)
+        return db_apply(store->db, calls, 1 + n_more, err);
+}
+
+int row_write(struct store *store, const struct row *row, const struct db_call *more, size_t n_more,
+              struct err *err)
+{
+        struct encoded e = {0};
+        int rc = encode(row, &e, err);
+
+        return rc != 0 ? rc : apply(store, call_for(row, row, &e), more, n_more, err);
+}
+
+int row_change(struct store *store, const struct row *old, const struct row *new,
+               const struct db_call *more, size_t n_more, struct err *err)
+{
+        struct heads heads;
+        struct encoded e = {0};
+        int rc = store_use_database(store, err);
+
+        if (rc != 0)
+                return rc;
+        heads = store->working;
+        if (old != NULL &&
+            heads_remove_instance(&heads, store->heads_mac, &old->instance, old->head, err) != 0)
                 return err->code;
-        store->working = heads;
-        return 0;
+        if (new != NULL &&
+            (heads_add_instance(&heads, store->heads_mac, &new->instance, new->head, err) != 0 ||
+             encode(new, &e, err) != 0))
+                return err->code;
+        rc = apply(store, call_for(old, new, &e), more, n_more, err);
+        if (rc == 0)
+                store->working = heads;
+        return rc;
 }

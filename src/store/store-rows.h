@@ -9,15 +9,24 @@
 #include "store/sealed.h"
 #include "store/store.h"
 
+struct journal;
+struct overlay;
+
 struct store {
         struct db *db;
+        struct journal *journal;
+        struct overlay *overlay; /* what only the journal has, and saves that are not committed */
         struct sealer *sealer;   /* NULL until unlocked */
-        struct secret *head_key; /* NULL until unlocked */
+        struct hmac *heads_mac;  /* NULL until unlocked */
         uint64_t generation;
         struct heads committed;
-        struct heads working; /* with the changes since store_begin() */
-        bool deleted;         /* something was, since store_begin() */
-        bool scrub;           /* something was, since the last checkpoint */
+        struct heads working; /* with the changes since store_begin() that the database has */
+        bool in_transaction;
+        /* A failed commit may be on the disk nevertheless, in the journal or in the database's
+         * log. Only the database can replace either by another of the same generation. */
+        bool must_use_database;
+        bool deleted; /* something was, since store_begin() */
+        bool scrub;   /* something was, since the last checkpoint */
 };
 
 /* An instance with what its row says about its saves, [kind - 1]. */
@@ -25,6 +34,15 @@ struct row {
         struct store_instance instance;
         struct head head[HEADS_KINDS];
 };
+
+/*
+ * A transaction of nothing but saves goes to the journal. With the first other change, or when
+ * there are too many, it moves to the database: this gives it all that the overlay has.
+ */
+int store_use_database(struct store *store, struct err *err) MUST_CHECK;
+
+/* Whether readers must look at the overlay first: outside of a transaction of the database. */
+bool store_uses_overlay(const struct store *store);
 
 /* ERR_FAILED unless the store is unlocked and in a transaction. */
 int store_check_change(const struct store *store, struct err *err) MUST_CHECK;
@@ -35,11 +53,15 @@ int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row,
 int row_query(struct store *store, const struct db_call *call, bool *ret_found, struct row *ret_row,
               struct err *err) MUST_CHECK;
 
+/* Updates a row and makes more calls, without a word to the heads. */
+#define ROW_CALLS_MAX (HEADS_KINDS + 1)
+int row_write(struct store *store, const struct row *row, const struct db_call *more, size_t n_more,
+              struct err *err) MUST_CHECK;
+
 /*
  * Replaces a row (old NULL: inserts it; new NULL: removes it) together with more calls, and
  * keeps the heads in step. At most ROW_CALLS_MAX more calls.
  */
-#define ROW_CALLS_MAX (HEADS_KINDS + 1)
 int row_change(struct store *store, const struct row *old, const struct row *new,
                const struct db_call *more, size_t n_more, struct err *err) MUST_CHECK;
 

@@ -21,9 +21,9 @@ struct waiter {
 struct commit {
         struct store *store;
         sd_event *event;
-        sd_event_source *idle;     /* runs when no other source of the loop has anything to do */
-        sd_event_source *deadline; /* runs soon, whatever else there is to do */
-        sd_event_source *retry;    /* runs after a failure */
+        sd_event_source *idle;  /* runs when no other source of the loop has anything to do */
+        uint64_t since;         /* when the first of the waiters came; in microseconds */
+        sd_event_source *retry; /* runs after a failure */
         struct waiter waiters[WAITERS_MAX];
         size_t n_waiters;
         unsigned failures;
@@ -36,10 +36,24 @@ static void log_failure(struct commit *commit, const struct err *err)
                           "state cannot be stored; guests that write to their TPM wait");
 }
 
-static void arm_deadline(struct commit *commit)
+static uint64_t now_usec(void)
 {
-        (void)sd_event_source_set_time_relative(commit->deadline, DEADLINE_USEC);
-        (void)sd_event_source_set_enabled(commit->deadline, SD_EVENT_ONESHOT);
+        struct timespec now = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
+
+/* Before each turn of the loop that the commit waits for: after a while it goes first. A timer
+ * would say the same with two system calls a commit. */
+static int on_prepare(sd_event_source *source, void *user)
+{
+        const struct commit *commit = user;
+        const bool due =
+            commit->n_waiters >= GROUP_MAX || now_usec() - commit->since >= DEADLINE_USEC;
+
+        return sd_event_source_set_priority(source, due ? SD_EVENT_PRIORITY_IMPORTANT
+                                                        : SD_EVENT_PRIORITY_IDLE);
 }
 
 /* done() may bring new changes, which belong to the next commit, and may forget others. */
@@ -53,8 +67,7 @@ static void tell(struct commit *commit)
         commit->n_waiters -= due;
         memmove(commit->waiters, commit->waiters + due,
                 commit->n_waiters * sizeof(commit->waiters[0]));
-        if (commit->n_waiters > 0)
-                arm_deadline(commit);
+        commit->since = now_usec();
 }
 
 static int commit_once(struct commit *commit, struct err *err)
@@ -74,7 +87,6 @@ static int try_commit(struct commit *commit)
         struct err err = {0};
 
         (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_OFF);
-        (void)sd_event_source_set_enabled(commit->deadline, SD_EVENT_OFF);
         if (commit_once(commit, &err) == 0) {
                 tell(commit);
                 if (!store_in_transaction(commit->store) && store_wants_checkpoint(commit->store) &&
@@ -102,12 +114,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
         return try_commit(user);
 }
 
-static int add_timer(struct commit *commit, sd_event_source **ret_source)
+static int add_idle(struct commit *commit)
 {
-        int rc = sd_event_add_time_relative(commit->event, ret_source, CLOCK_MONOTONIC, 0, 1,
+        int rc = sd_event_add_defer(commit->event, &commit->idle, on_idle, commit);
+
+        if (rc >= 0)
+                rc = sd_event_source_set_prepare(commit->idle, on_prepare);
+        return rc < 0 ? rc : sd_event_source_set_enabled(commit->idle, SD_EVENT_OFF);
+}
+
+static int add_retry(struct commit *commit)
+{
+        int rc = sd_event_add_time_relative(commit->event, &commit->retry, CLOCK_MONOTONIC, 0, 1,
                                             on_timer, commit);
 
-        return rc < 0 ? rc : sd_event_source_set_enabled(*ret_source, SD_EVENT_OFF);
+        return rc < 0 ? rc : sd_event_source_set_enabled(commit->retry, SD_EVENT_OFF);
 }
 
 int commit_new(sd_event *event, struct store *store, struct commit **ret_commit, struct err *err)
@@ -119,17 +140,9 @@ int commit_new(sd_event *event, struct store *store, struct commit **ret_commit,
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         commit->store = store;
         commit->event = event;
-        rc = sd_event_add_defer(event, &commit->idle, on_idle, commit);
+        rc = add_idle(commit);
         if (rc >= 0)
-                rc = sd_event_source_set_priority(commit->idle, SD_EVENT_PRIORITY_IDLE);
-        if (rc >= 0)
-                rc = sd_event_source_set_enabled(commit->idle, SD_EVENT_OFF);
-        if (rc >= 0)
-                rc = add_timer(commit, &commit->deadline);
-        if (rc >= 0)
-                rc = sd_event_source_set_priority(commit->deadline, SD_EVENT_PRIORITY_IMPORTANT);
-        if (rc >= 0)
-                rc = add_timer(commit, &commit->retry);
+                rc = add_retry(commit);
         if (rc < 0) {
                 commit_free(commit);
                 return err_set_errno(err, -rc, "watch for commits");
@@ -143,7 +156,6 @@ void commit_free(struct commit *commit)
         if (commit == NULL)
                 return;
         sd_event_source_disable_unref(commit->idle);
-        sd_event_source_disable_unref(commit->deadline);
         sd_event_source_disable_unref(commit->retry);
         free(commit);
 }
@@ -165,12 +177,9 @@ int commit_then(struct commit *commit, commit_fn *done, void *user, uint64_t val
             (struct waiter){.done = done, .user = user, .value = value};
         if (commit->failures > 0)
                 return 0; /* the retry timer runs */
-        (void)sd_event_source_set_priority(commit->idle, commit->n_waiters >= GROUP_MAX
-                                                             ? SD_EVENT_PRIORITY_IMPORTANT
-                                                             : SD_EVENT_PRIORITY_IDLE);
-        (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_ONESHOT);
         if (commit->n_waiters == 1)
-                arm_deadline(commit);
+                commit->since = now_usec();
+        (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_ONESHOT);
         return 0;
 }
 

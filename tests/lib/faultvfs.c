@@ -1,6 +1,8 @@
 #include "lib/faultvfs.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include <sqlite3.h>
 
@@ -166,4 +168,22 @@ void faultvfs_heal(void)
 bool faultvfs_has_struck(void)
 {
         return fault.struck;
+}
+
+/* The journal's only way to the disk; the linker turns pwritev2() of large files into this name. */
+ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at, int flags);
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at, int flags);
+
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+        struct iovec half = iov[0];
+
+        if (!strikes())
+                return __real_pwritev64v2(fd, iov, n, at, flags);
+        errno = fault.kind == FAULT_EIO ? EIO : ENOSPC;
+        if (fault.kind != FAULT_SHORT)
+                return -1;
+        /* Whole blocks, since the file is open past the page cache. */
+        half.iov_len = half.iov_len / 2 / 4096 * 4096;
+        return half.iov_len == 0 ? -1 : __real_pwritev64v2(fd, &half, 1, at, flags);
 }

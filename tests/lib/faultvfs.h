@@ -1,6 +1,7 @@
 /*
  * An SQLite VFS that passes everything on to the normal one and lets chosen writes fail: the n-th
- * xWrite, xSync or xTruncate after arming, and all later ones if the fault is to stay.
+ * xWrite, xSync or xTruncate after arming, and all later ones if the fault is to stay. pwritev2()
+ * of the program is counted with them: link with -Wl,--wrap=pwritev64v2.
  */
 #ifndef TESTS_LIB_FAULTVFS_H
 #define TESTS_LIB_FAULTVFS_H
