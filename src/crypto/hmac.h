@@ -12,14 +12,14 @@
 int hmac_parts(const struct hash_alg *alg, const struct secret *key, const struct bytes *parts,
                size_t count, uint8_t *ret_mac, struct err *err) MUST_CHECK;
 
-/*
- * HMAC-SHA256 with one key for many messages: the key is prepared once, which costs several times
- * as much as a short message. OpenSSL keeps it until hmac_free(), which wipes it.
- */
 #define HMAC_LEN 32
 
 struct hmac;
 
+/*
+ * HMAC-SHA256 with one key for many messages: the key is prepared once, which costs several times
+ * as much as a short message. OpenSSL keeps it until hmac_free(), which wipes it.
+ */
 int hmac_new(const struct secret *key, struct hmac **ret_hmac, struct err *err) MUST_CHECK;
 void hmac_free(struct hmac *hmac);
 DEFINE_CLEANUP(struct hmac *, hmac_free)

@@ -30,6 +30,7 @@ struct overlay_entry {
 
 struct overlay;
 
+/* An empty one; it knows nothing of the files. */
 int overlay_new(struct overlay **ret_overlay, struct err *err) MUST_CHECK;
 void overlay_free(struct overlay *overlay);
 

@@ -1,5 +1,6 @@
 /*
- * The TCB's store: one SQLite database with everything that must outlive the process. Opaque
+ * The TCB's store: one SQLite database with everything that must outlive the process, and beside
+ * it the journal of what guests' TPMs saved last (journal.h). Opaque
  * named records (the sealed storage key, pTPM key blobs), VM instances with their security
  * blocks, VM configurations, and sealed state.
  *
@@ -11,20 +12,23 @@
  *    (XOR of HMACs, MSet-XOR-Hash of Clarke et al. 2003) of all records and instances. A row that
  *    is altered, removed or copied back from an older database makes store_unlock() fail with
  *    ERR_ROLLBACK.
- *  - Not detected here: the *whole* database (with its write-ahead log) replaced by an older one,
- *    or a removed write-ahead log. That takes anchors outside of the disk.
+ *  - Not detected here: the *whole* database (with its write-ahead log and its journal) replaced
+ *    by an older one, a removed write-ahead log, or a journal that is cut off behind one of its
+ *    records. That takes anchors outside of the disk.
  *
  * Durability: changes are collected between store_begin() and store_commit() and may be
- * acknowledged to anybody only after store_commit() returned 0 (WAL, synchronous=FULL: one
- * fdatasync). When it fails (disk full, I/O error) the changes are kept in memory: call it again
- * later, or store_rollback(). A crash leaves the state before or after a commit.
+ * acknowledged to anybody only after store_commit() returned 0: nothing but saves is one durable
+ * write to the journal, everything else a commit of SQLite (WAL, synchronous=FULL), which takes
+ * what is in the journal with it. When it fails (disk full, I/O error) the changes are kept in
+ * memory: call it again later, or store_rollback(). A crash leaves the state before or after a
+ * commit.
  *
  * One thread, one process: the database is locked exclusively while it is open. Nothing is ever
  * reset: an unreadable, foreign or too new database is ERR_DAMAGED with words for a person.
  *
  * Erasure: store_delete_instance() forgets the wrapped keys of all its state; the commit and the
- * next store_checkpoint() overwrite them in the database and the log. Copies that the file
- * system or the disk made by themselves stay sealed under the storage key.
+ * next store_checkpoint() overwrite them in the database, the log and the journal. Copies that the
+ * file system or the disk made by themselves stay sealed under the storage key.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -109,12 +113,13 @@ void store_rollback(struct store *store);
 bool store_in_transaction(const struct store *store);
 
 /*
- * Copies the write-ahead log into the database; for idle moments, outside of requests. After a
- * deletion it also overwrites the log. Costs two syncs and the pages that changed.
+ * Puts the journal into the database and the write-ahead log into its file; for idle moments,
+ * outside of requests. After a deletion it also overwrites both logs. Costs three syncs and the
+ * pages that changed.
  */
 int store_checkpoint(struct store *store, struct err *err) MUST_CHECK;
 
-/* True when a checkpoint is worth its cost: the log is long, or something was deleted. */
+/* True when a checkpoint is worth its cost: a log is long, or something was deleted. */
 bool store_wants_checkpoint(const struct store *store);
 
 /* --- records: opaque bytes by name -------------------------------------------------------- */

@@ -16,7 +16,8 @@
 #include "store/overlay.h"
 #include "store/store.h"
 
-#define STATE_LEN 5000 /* a record of two blocks */
+#define STATE_LEN  5000 /* a record of two blocks */
+#define RECORD_LEN ((size_t)2 * JOURNAL_BLOCK)
 
 static char path[PATH_MAX];
 static struct secret *key;
@@ -285,7 +286,7 @@ static void rolls_back_to_what_the_journal_has(void **state)
 static void is_folded_when_it_fills(void **state)
 {
         struct store *store = prepare();
-        const unsigned n = JOURNAL_LEN / (2 * JOURNAL_BLOCK);
+        const unsigned n = JOURNAL_LEN / RECORD_LEN;
         struct err err = {0};
         size_t last = 0;
 
@@ -376,7 +377,7 @@ static void a_torn_record_was_never_acknowledged(void **state)
         assert_int_equal(count_records(1, &last), 2);
         store_close(store);
         read_file(file(JOURNAL_SUFFIX), &whole, &len);
-        for (size_t cut = 0; cut < 2 * JOURNAL_BLOCK; cut += cut < 64 ? 1 : 509) {
+        for (size_t cut = 0; cut < RECORD_LEN; cut += cut < 64 ? 1 : 509) {
                 uint8_t AUTO_FREE *torn = malloc(len);
 
                 assert_non_null(torn);
@@ -424,13 +425,13 @@ static void flip_last(uint8_t *data, size_t second, size_t third)
 
 static void skip_second(uint8_t *data, size_t second, size_t third)
 {
-        memmove(data + second, data + third, 2U * JOURNAL_BLOCK);
-        memset(data + third, 0, 2U * JOURNAL_BLOCK);
+        memmove(data + second, data + third, RECORD_LEN);
+        memset(data + third, 0, RECORD_LEN);
 }
 
 static void swap_records(uint8_t *data, size_t second, size_t third)
 {
-        for (size_t i = 0; i < 2U * JOURNAL_BLOCK; i++) {
+        for (size_t i = 0; i < RECORD_LEN; i++) {
                 uint8_t byte = data[second + i];
 
                 data[second + i] = data[third + i];
@@ -441,7 +442,7 @@ static void swap_records(uint8_t *data, size_t second, size_t third)
 static void repeat_first(uint8_t *data, size_t second, size_t third)
 {
         (void)third;
-        memcpy(data + second, data, 2U * JOURNAL_BLOCK);
+        memcpy(data + second, data, RECORD_LEN);
 }
 
 static void newer_format(uint8_t *data, size_t second, size_t third)
@@ -454,7 +455,7 @@ static void newer_format(uint8_t *data, size_t second, size_t third)
 static void cut_tail(uint8_t *data, size_t second, size_t third)
 {
         (void)second;
-        memset(data + third, 0, 2U * JOURNAL_BLOCK);
+        memset(data + third, 0, RECORD_LEN);
 }
 
 static const struct journal_attack attacks[] = {
@@ -483,7 +484,7 @@ static void records_that_must_not_win(void **state)
                         save(store, 1, n);
                 store_close(store);
                 read_file(file(JOURNAL_SUFFIX), &data, &len);
-                attacks[i].change(data, 2U * JOURNAL_BLOCK, 4U * JOURNAL_BLOCK);
+                attacks[i].change(data, RECORD_LEN, 2 * RECORD_LEN);
                 write_file(file(JOURNAL_SUFFIX), data, len);
                 rc = try_open(&store, &err);
                 if (rc != attacks[i].rc)

@@ -5,8 +5,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define FRAMES_PER_TURN 16 /* then the other sources of the loop have their turn */
-
 struct wire_event {
         struct wire_link *link;
         sd_event_source *source;
@@ -39,22 +37,18 @@ static void close_link(struct wire_event *we, const struct err *err)
         we->ops->closed(we->user, err);
 }
 
-static int handle_frames(struct wire_event *we, struct err *err)
+/* One frame a turn: links keep nothing back that the descriptor does not tell of, and the other
+ * sources of the loop have their turn. */
+static int handle_frame(struct wire_event *we, struct err *err)
 {
-        for (int i = 0; i < FRAMES_PER_TURN; i++) {
-                struct wire_frame frame;
-                int rc = wire_link_receive(we->link, &frame, err);
+        struct wire_frame frame;
+        int rc = wire_link_receive(we->link, &frame, err);
 
-                if (rc == WIRE_AGAIN)
-                        return 0;
-                if (rc != 0)
-                        return rc;
-                rc = we->ops->frame(we->user, &frame, err);
-                wire_frame_close_fds(&frame);
-                if (rc != 0 || we->doomed)
-                        return rc;
-        }
-        return 0;
+        if (rc != 0)
+                return rc == WIRE_AGAIN ? 0 : rc;
+        rc = we->ops->frame(we->user, &frame, err);
+        wire_frame_close_fds(&frame);
+        return rc;
 }
 
 static void release(struct wire_event *we)
@@ -76,7 +70,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
         if ((revents & EPOLLOUT) != 0)
                 rc = wire_link_flush(we->link, &err);
         if (rc == 0 && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-                rc = handle_frames(we, &err);
+                rc = handle_frame(we, &err);
         if (rc == 0 && !we->doomed)
                 rc = watch(we, &err);
         if (rc != 0)
