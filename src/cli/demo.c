@@ -97,7 +97,7 @@ static int say_sandbox(struct demo *demo, const char *name, struct local_host *h
 {
         const struct tcb_status ask = {0};
         struct tcb_status_is status;
-        char sandbox[257];
+        char sandbox[801];
 
         if (client_call(host->client, tcb_status_code, &ask, tcb_status_is_code, &status,
                         sizeof(status), err) != 0)

@@ -94,6 +94,23 @@ static int run_enrol(struct cli *cli, struct err *err)
 
 /* status -------------------------------------------------------------------------------------- */
 
+/* What the relay lacks, by its own word. */
+static int add_relay(struct client *client, char *words, size_t size, struct err *err)
+{
+        const struct tcb_relay ask = {0};
+        struct tcb_relay_is relay;
+        char lacks[129];
+        size_t len = strlen(words);
+
+        if (client_call(client, tcb_relay_code, &ask, tcb_relay_is_code, &relay, sizeof(relay),
+                        err) != 0)
+                return err->code;
+        if (wire_text_copy(relay.sandbox, lacks, sizeof(lacks))[0] != '\0')
+                (void)snprintf(words + len, size - len, "%scatenad: no %s", len == 0 ? "" : "; ",
+                               lacks);
+        return 0;
+}
+
 static int run_status(struct cli *cli, struct err *err)
 {
         const struct tcb_status ask = {0};
@@ -102,7 +119,7 @@ static int run_status(struct cli *cli, struct err *err)
         char host[TCB_NAME_MAX + 1];
         char version[65];
         char ptpm[33];
-        char sandbox[257];
+        char sandbox[1024];
         char accel[17];
         char images[4097];
 
@@ -113,9 +130,11 @@ static int run_status(struct cli *cli, struct err *err)
         wire_text_copy(status.host, host, sizeof(host));
         wire_text_copy(status.version, version, sizeof(version));
         wire_text_copy(status.ptpm, ptpm, sizeof(ptpm));
-        wire_text_copy(status.sandbox, sandbox, sizeof(sandbox));
         wire_text_copy(status.accel, accel, sizeof(accel));
         wire_text_copy(status.images, images, sizeof(images));
+        wire_text_copy(status.sandbox, sandbox, sizeof(sandbox));
+        if (add_relay(client, sandbox, sizeof(sandbox), err) != 0)
+                return err->code;
         if (cli->format == CLI_JSON)
                 return cli_print_json(cli,
                                       json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s}",

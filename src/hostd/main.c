@@ -86,6 +86,7 @@ static int serve(sd_event *event, const char *state, struct err *err)
                 relay_free(relay);
                 return err->code;
         }
+        relay_set_sandbox(relay, degraded);
         if (degraded[0] != '\0')
                 log_warning(NULL, "sandbox: no %s", degraded);
         (void)sd_notify(0, "READY=1");

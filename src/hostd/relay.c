@@ -37,6 +37,7 @@ struct relay {
         char listen_path[PATH_MAX];
         char tcb_path[PATH_MAX];
         int fd;
+        char sandbox[128];
 };
 
 static void pair_free(struct pair *pair)
@@ -55,7 +56,12 @@ static void pair_free(struct pair *pair)
 static int on_client_frame(void *user, struct wire_frame *frame, struct err *err)
 {
         struct pair *pair = user;
+        const struct tcb_relay_is about = {.version = wire_text(CATENA_VERSION),
+                                           .sandbox = wire_text(pair->relay->sandbox)};
 
+        if (frame->message->code == tcb_relay_code)
+                return wire_event_send(pair->client, tcb_relay_is_code, frame->id, 0, &about, NULL,
+                                       err);
         return wire_event_forward(pair->tcb, frame, err);
 }
 
@@ -180,6 +186,11 @@ int relay_new(const struct relay_request *request, struct relay **ret_relay, str
         }
         *ret_relay = relay;
         return 0;
+}
+
+void relay_set_sandbox(struct relay *relay, const char *words)
+{
+        (void)snprintf(relay->sandbox, sizeof(relay->sandbox), "%s", words);
 }
 
 void relay_free(struct relay *relay)

@@ -232,6 +232,8 @@ static int prepare(struct attest_vm *part, struct err *err)
         memcpy(leaf->nonce, part->nonce, sizeof(leaf->nonce));
         memcpy(leaf->uuid, block->uuid, sizeof(leaf->uuid));
         leaf->epoch = binding.epoch = block->epoch;
+        if (part->vm->qemu.degraded != 0)
+                leaf->flags |= LEAF_DEGRADED;
         if (leaf_name_set(&leaf->ek_name, ek_name(part)) != 0 ||
             security_block_digest(block, leaf->security_block, err) != 0)
                 return err_wrap(err, "security block");

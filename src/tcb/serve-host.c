@@ -33,11 +33,20 @@ static const char *accel_text(const struct tcb *tcb)
         }
 }
 
+/* One more to a list that is divided by semicolons. */
+static void add_words(char *list, size_t size, const char *who, const char *words)
+{
+        size_t len = strlen(list);
+
+        if (words[0] != '\0')
+                (void)snprintf(list + len, size - len, "%s%s%s", len == 0 ? "" : "; ", who, words);
+}
+
 static int serve_status(struct tcb *tcb, const void *message, struct request *request,
                         struct err *err)
 {
         char images[PATH_MAX];
-        char degraded[1200];
+        char degraded[1400] = "";
         struct tcb_status_is status = {.host = wire_text(tcb->config.host_name),
                                        .version = wire_text(CATENA_VERSION),
                                        .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
@@ -47,18 +56,29 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
         (void)message;
         if (tcb_config_path(&tcb->config, "images", images, err) != 0)
                 return err->code;
-        (void)snprintf(degraded, sizeof(degraded), "%s%s%s", ptpm_degraded(tcb->ptpm),
-                       ptpm_degraded(tcb->ptpm)[0] != '\0' && tcb->instance_host.degraded[0] != '\0'
-                           ? "; "
-                           : "",
-                       tcb->instance_host.degraded);
-        status.sandbox = wire_text_fit(degraded, 255);
+        add_words(degraded, sizeof(degraded), "", ptpm_degraded(tcb->ptpm));
+        add_words(degraded, sizeof(degraded), "", tcb->instance_host.degraded);
+        add_words(degraded, sizeof(degraded), "QEMU: ", tcb->qemu_degraded);
+        status.sandbox = wire_text_fit(degraded, 799);
         status.images = wire_text_fit(images, sizeof(images) - 1);
         for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
                 status.vtpms++;
         for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
                 status.vms_running += vm->sm.state != VM_OFF;
         request_answer(request, tcb_status_is_code, &status, NULL);
+        return 0;
+}
+
+/* Whoever comes past the relay asks in vain. */
+static int serve_relay(struct tcb *tcb, const void *message, struct request *request,
+                       struct err *err)
+{
+        const struct tcb_relay_is none = {.version = wire_text(""), .sandbox = wire_text("")};
+
+        (void)tcb;
+        (void)message;
+        (void)err;
+        request_answer(request, tcb_relay_is_code, &none, NULL);
         return 0;
 }
 
@@ -129,7 +149,11 @@ static int serve_attest(struct tcb *tcb, const void *message, struct request *re
 }
 
 const struct server_row server_rows_host[] = {
-    {tcb_status_code, serve_status},           {tcb_enrol_begin_code, serve_begin},
-    {tcb_enrol_activate_code, serve_activate}, {tcb_enrol_finish_code, serve_finish},
-    {tcb_attest_code, serve_attest},           {0, NULL},
+    {tcb_status_code, serve_status},
+    {tcb_relay_code, serve_relay},
+    {tcb_enrol_begin_code, serve_begin},
+    {tcb_enrol_activate_code, serve_activate},
+    {tcb_enrol_finish_code, serve_finish},
+    {tcb_attest_code, serve_attest},
+    {0, NULL},
 };

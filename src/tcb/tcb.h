@@ -4,6 +4,7 @@
 #ifndef TCB_TCB_H
 #define TCB_TCB_H
 
+#include "base/spawn.h"
 #include "tcb/instance.h"
 #include "tcb/keys.h"
 #include "vmm/accel.h"
@@ -23,6 +24,7 @@ struct tcb {
         struct instance *instances;
         struct vm *vms;
         struct server *server;
+        char qemu_degraded[SPAWN_WORDS_MAX]; /* what the last QEMU's isolation lacked, or "" */
         enum accel_memory accel_memory;
         size_t attestations; /* challenges being answered */
         bool ending;         /* nothing is started any more; guests are on their way down */

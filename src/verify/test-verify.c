@@ -402,6 +402,43 @@ static void all_of_them(void **state)
         builder_done(&b);
 }
 
+/* -1: it was not said. */
+static int severity_of(const struct verify_machine *machine, const char *id)
+{
+        for (size_t i = 0; i < machine->reasons.count; i++)
+                if (strcmp(machine->reasons.items[i].id, id) == 0)
+                        return (int)machine->reasons.items[i].severity;
+        return -1;
+}
+
+/* True and not good: said, and the verdict is a warning, not a refusal. */
+static void flags_are_said(void **state)
+{
+        static const struct {
+                uint8_t flag;
+                const char *id;
+        } flags[] = {{LEAF_ROLLBACK, "bind.rollback"},
+                     {LEAF_REBUILD, "bind.rebuild"},
+                     {LEAF_DEGRADED, "host.sandbox"}};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+                struct evidence AUTO_EVIDENCE *evidence = NULL;
+                struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+                struct builder b;
+                char name[32];
+
+                (void)snprintf(name, sizeof(name), "flag-%zu", i);
+                builder_init(&b, test_dir(), name);
+                b.vms[0].leaf.flags = flags[i].flag;
+                evidence = builder_build(&b);
+                result = judge_plain(evidence, &b);
+                assert_int_equal(severity_of(result->vms[0], flags[i].id), REASON_WARNING);
+                assert_int_equal(severity_of(result->vms[1], flags[i].id), -1);
+                builder_done(&b);
+        }
+}
+
 /* ---- a lie that is signed all the way ------------------------------------------------------- */
 
 static void lie_nonce(struct builder *b)
@@ -903,12 +940,19 @@ static int drop(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(good_is_bound),   cmocka_unit_test(changed_evidence),
-            cmocka_unit_test(all_of_them),     cmocka_unit_test(signed_lies),
-            cmocka_unit_test(other_root),      cmocka_unit_test(other_challenge),
-            cmocka_unit_test(verdicts_expire), cmocka_unit_test(certificates_expire),
-            cmocka_unit_test(empty_policies),  cmocka_unit_test(two_hosts),
-            cmocka_unit_test(host_alone),      cmocka_unit_test(host_leaf_beside_vms),
+            cmocka_unit_test(good_is_bound),
+            cmocka_unit_test(changed_evidence),
+            cmocka_unit_test(all_of_them),
+            cmocka_unit_test(flags_are_said),
+            cmocka_unit_test(signed_lies),
+            cmocka_unit_test(other_root),
+            cmocka_unit_test(other_challenge),
+            cmocka_unit_test(verdicts_expire),
+            cmocka_unit_test(certificates_expire),
+            cmocka_unit_test(empty_policies),
+            cmocka_unit_test(two_hosts),
+            cmocka_unit_test(host_alone),
+            cmocka_unit_test(host_leaf_beside_vms),
             cmocka_unit_test(real_boots),
         };
         return cmocka_run_group_tests_name("verify-verify", tests, build, drop);

@@ -169,6 +169,10 @@ static void check_leaf(const struct verify_run *run, struct verify_machine *vm,
         if ((leaf->flags & LEAF_ROLLBACK) != 0)
                 reasons_add(reasons, "bind.rollback", REASON_WARNING,
                             "its state was rolled back with its owner's consent");
+        if ((leaf->flags & LEAF_DEGRADED) != 0)
+                reasons_add(reasons, "host.sandbox", REASON_WARNING,
+                            "its QEMU runs without all of its isolation from the host and other "
+                            "VMs; catena host status says what is missing");
         if ((leaf->flags & LEAF_REBUILD) != 0)
                 reasons_add(reasons, "bind.rebuild", REASON_WARNING,
                             "its vTPM was rebuilt from a seed: counters and NV data are not the "

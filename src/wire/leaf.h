@@ -31,7 +31,8 @@ enum leaf_launch {
 enum leaf_flags {
         LEAF_ROLLBACK = 1 << 0, /* a rollback was accepted with its owner's consent */
         LEAF_REBUILD = 1 << 1,  /* the vTPM was rebuilt from its seed */
-        LEAF_FLAGS_ALL = LEAF_ROLLBACK | LEAF_REBUILD,
+        LEAF_DEGRADED = 1 << 2, /* the kernel refused a part of its QEMU's isolation */
+        LEAF_FLAGS_ALL = LEAF_ROLLBACK | LEAF_REBUILD | LEAF_DEGRADED,
 };
 
 struct leaf_name {

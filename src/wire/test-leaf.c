@@ -96,7 +96,7 @@ static const struct {
     {"magic", 0, 'X', ERR_MALFORMED},
     {"version 0", 3, 0, ERR_UNSUPPORTED},
     {"version 1", 3, 1, ERR_UNSUPPORTED},
-    {"unknown flag", -1, 0x04, ERR_MALFORMED},
+    {"unknown flag", -1, 0x08, ERR_MALFORMED},
     {"unknown launch", -2, 9, ERR_MALFORMED},
     {"launch 0", -2, 0, ERR_MALFORMED},
     {"unknown anchor", -3, 1, ERR_MALFORMED},
