@@ -7,18 +7,15 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "lib/double.h"
 #include "lib/test.h"
 #include "tcb/engine-host.h"
 
 /* The engine's side -------------------------------------------------------------------------- */
 
-static struct wire_link *core;
-static struct err failure;
-
 static void say(uint16_t code, const void *message)
 {
-        if (wire_link_send(core, code, 0, 0, message, NULL, &failure) != 0)
-                _exit(3);
+        double_say(code, 0, message);
 }
 
 static void ready(void)
@@ -113,8 +110,7 @@ static void fails_with_code_0(void)
 
 static void talks_nonsense(void)
 {
-        if (write(wire_link_fd(core), "GET / HTTP/1.1", 14) != 14)
-                _exit(3);
+        double_say_raw("GET / HTTP/1.1", 14);
 }
 
 static void dies_at_once(void)
@@ -156,29 +152,25 @@ static size_t script_of(void (*script)(void))
 }
 
 /* Every command is answered with its own bytes, whatever the script was. */
-static int be_the_engine(void)
+static void serve(const struct wire_frame *frame)
 {
-        struct wire_frame frame;
         struct engine_start start;
+        struct engine_command command;
+        struct engine_response echo;
 
-        if (wire_link_new(3, &wire_engine_protocol, WIRE_SERVER, &core, &failure) != 0 ||
-            wire_link_receive(core, &frame, &failure) != 0 ||
-            wire_frame_decode(&frame, &start, sizeof(start), &failure) != 0)
-                return 2;
-        scripts[start.uuid[0]]();
-        while (wire_link_receive(core, &frame, &failure) == 0) {
-                struct engine_command command;
-                struct engine_response echo;
-
-                if (frame.message->code != engine_command_code)
-                        continue;
-                if (wire_frame_decode(&frame, &command, sizeof(command), &failure) != 0)
-                        return 2;
+        switch (frame->message->code) {
+        case engine_start_code:
+                double_read(frame, &start, sizeof(start));
+                scripts[start.uuid[0]]();
+                return;
+        case engine_command_code:
+                double_read(frame, &command, sizeof(command));
                 echo.response = command.command;
                 say(engine_response_code, &echo);
+                return;
+        default:
+                return;
         }
-        wire_link_free(core);
-        return 0;
 }
 
 /* The tests ---------------------------------------------------------------------------------- */
@@ -371,15 +363,8 @@ static void a_start_that_fails_leaves_nothing(void **state)
 
 static int link_ourselves(void **state)
 {
-        char path[PATH_MAX];
-        char self[PATH_MAX] = "";
-        struct err err = {0};
-
         (void)state;
-        if (readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0 ||
-            fs_join(path, sizeof(path), test_dir(), "catena-vtpm", &err) != 0)
-                return -1;
-        return symlink(self, path);
+        return double_link(test_dir(), "catena-vtpm");
 }
 
 int main(int argc, char **argv)
@@ -391,7 +376,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(a_start_that_fails_leaves_nothing),
         };
 
-        if (argc == 1 && strcmp(argv[0], "catena-vtpm") == 0)
-                return be_the_engine();
+        if (double_is(argc, argv, "catena-vtpm"))
+                return double_serve(&wire_engine_protocol, serve);
         return cmocka_run_group_tests_name("tcb-engine-host", tests, link_ourselves, NULL);
 }

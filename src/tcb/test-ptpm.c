@@ -2,12 +2,9 @@
  * The TCB's side of the arbiter against a scripted one: this program itself, started through a
  * link named catena-arbiter. The script's name comes in the TCTI.
  */
-#include <limits.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "base/fs.h"
+#include "lib/double.h"
 #include "lib/test.h"
 #include "tcb/ptpm.h"
 
@@ -15,17 +12,13 @@
 
 /* The arbiter's side ------------------------------------------------------------------------ */
 
-static struct wire_link *host;
-static struct err failure;
-
 static void answer_error(const struct wire_frame *frame, uint32_t id)
 {
         const struct ptpm_error error = {.code = (uint16_t)err_to_wire(ERR_TPM),
                                          .text = wire_text("scripted")};
 
         (void)frame;
-        if (wire_link_send(host, ptpm_error_code, id, 0, &error, NULL, &failure) != 0)
-                _exit(3);
+        double_say(ptpm_error_code, id, &error);
 }
 
 static void answer_quote(const struct wire_frame *frame, uint32_t id)
@@ -33,11 +26,9 @@ static void answer_quote(const struct wire_frame *frame, uint32_t id)
         struct ptpm_quote question;
         struct ptpm_quoted answer = {.signature = wire_text("s")};
 
-        if (wire_frame_decode(frame, &question, sizeof(question), &failure) != 0)
-                _exit(4);
+        double_read(frame, &question, sizeof(question));
         answer.attest = (struct bytes){question.qualifying, sizeof(question.qualifying)};
-        if (wire_link_send(host, ptpm_quoted_code, id, 0, &answer, NULL, &failure) != 0)
-                _exit(3);
+        double_say(ptpm_quoted_code, id, &answer);
 }
 
 static void answer_wrong_id(const struct wire_frame *frame, uint32_t id)
@@ -56,8 +47,7 @@ static void answer_wrong_message(const struct wire_frame *frame, uint32_t id)
         const struct ptpm_done done = {0};
 
         (void)frame;
-        if (wire_link_send(host, ptpm_done_code, id, 0, &done, NULL, &failure) != 0)
-                _exit(3);
+        double_say(ptpm_done_code, id, &done);
 }
 
 static void die(const struct wire_frame *frame, uint32_t id)
@@ -71,8 +61,7 @@ static void talk_nonsense(const struct wire_frame *frame, uint32_t id)
 {
         (void)frame;
         (void)id;
-        if (write(wire_link_fd(host), "GET /", 5) != 5)
-                _exit(3);
+        double_say_raw("GET /", 5);
 }
 
 static const struct script {
@@ -88,39 +77,26 @@ static const struct script {
     {"wrong", answer_wrong_message},
 };
 
-static void serve_open(const struct wire_frame *frame, const struct script **ret_script)
+static void serve(const struct wire_frame *frame)
 {
+        static const struct script *script;
         const struct ptpm_opened opened = {.kind = wire_text("swtpm"),
                                            .manufacturer = wire_text("IBM"),
                                            .ek_pub = wire_text("ek")};
         struct ptpm_open open;
 
-        if (wire_frame_decode(frame, &open, sizeof(open), &failure) != 0)
-                _exit(4);
+        if (script != NULL) {
+                script->serve(frame, frame->id);
+                return;
+        }
+        double_read(frame, &open, sizeof(open));
         for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
                 if (bytes_equal(open.tcti, wire_text(scripts[i].name)))
-                        *ret_script = &scripts[i];
-        if (*ret_script == NULL)
+                        script = &scripts[i];
+        if (script == NULL)
                 answer_error(frame, frame->id);
-        else if (wire_link_send(host, ptpm_opened_code, frame->id, 0, &opened, NULL, &failure) != 0)
-                _exit(3);
-}
-
-static int be_the_arbiter(void)
-{
-        const struct script *script = NULL;
-        struct wire_frame frame;
-
-        if (wire_link_new(3, &wire_ptpm_protocol, WIRE_SERVER, &host, &failure) != 0)
-                return 2;
-        while (wire_link_receive(host, &frame, &failure) == 0) {
-                if (script == NULL)
-                        serve_open(&frame, &script);
-                else
-                        script->serve(&frame, frame.id);
-        }
-        wire_link_free(host);
-        return 0;
+        else
+                double_say(ptpm_opened_code, frame->id, &opened);
 }
 
 /* The tests ---------------------------------------------------------------------------------- */
@@ -326,15 +302,8 @@ static void a_start_that_fails_says_why(void **state)
 
 static int link_ourselves(void **state)
 {
-        char path[PATH_MAX];
-        char self[PATH_MAX] = "";
-        struct err err = {0};
-
         (void)state;
-        if (readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0 ||
-            fs_join(path, sizeof(path), test_dir(), "catena-arbiter", &err) != 0)
-                return -1;
-        return symlink(self, path);
+        return double_link(test_dir(), "catena-arbiter");
 }
 
 int main(int argc, char **argv)
@@ -349,7 +318,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(a_start_that_fails_says_why),
         };
 
-        if (argc == 1 && strcmp(argv[0], "catena-arbiter") == 0)
-                return be_the_arbiter();
+        if (double_is(argc, argv, "catena-arbiter"))
+                return double_serve(&wire_ptpm_protocol, serve);
         return cmocka_run_group_tests_name("tcb-ptpm", tests, link_ourselves, NULL);
 }
