@@ -13,6 +13,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Targets that prepare something have it, as with libFuzzer. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
+
 static unsigned replayed;
 
 static int replay_file(const char *path)
@@ -68,6 +71,8 @@ int main(int argc, char **argv)
 {
         int failed = 0;
 
+        if (LLVMFuzzerInitialize != NULL)
+                (void)LLVMFuzzerInitialize(&argc, &argv);
         for (int i = 1; i < argc; i++)
                 failed |= replay(argv[i]);
         (void)printf("replayed %u inputs\n", replayed);
