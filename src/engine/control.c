@@ -390,6 +390,7 @@ static int dispatch(struct engine *engine, const struct control_row *row, struct
         int rc = CONTROL_BAD_ORDINAL;
 
         writer_init_fixed(&answer, space, sizeof(space));
+        engine->served = true;
         if ((row->states & SM_TO(engine->life.state)) != 0)
                 rc = row->handle(&request, err);
         if (rc < 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/park.h"
 #include "engine/vtpm.h"
 
 #define START_FLAGS_KNOWN ((uint32_t)ENGINE_START_BOUND | ENGINE_START_EMPTY)
@@ -41,6 +42,13 @@ void core_send_failed(struct engine *engine, const struct err *failure)
                 log_error(&(struct log_fields){.err = failure}, "cannot tell the TCB");
 }
 
+int core_send_busy(struct engine *engine, struct err *err)
+{
+        const struct engine_busy busy = {0};
+
+        return send_frame(engine, engine_busy_code, 0, &busy, err);
+}
+
 /* ---- persisting ---- */
 
 static int queue_command(struct engine *engine, const struct wire_frame *frame, struct err *err)
@@ -73,6 +81,9 @@ static int await_frame(struct engine *engine, uint16_t code, struct wire_frame *
                 return queue_command(engine, ret_frame, err);
         if (ret_frame->message->code == engine_stop_code)
                 return err_set(err, ERR_INTERRUPTED, "stopped");
+        /* The TCB asked before it knew that the engine is not idle. */
+        if (ret_frame->message->code == engine_park_code && code != engine_unpark_code)
+                return core_send_busy(engine, err);
         if (ret_frame->message->code != code)
                 return protocol_error("unexpected message while the engine waits", err);
         *ret_done = true;
@@ -139,6 +150,23 @@ int core_ask(struct engine *engine, uint16_t code, const void *question,
         return rc != 0 ? rc : wire_frame_decode(&frame, ret_decided, sizeof(*ret_decided), err);
 }
 
+int core_park(struct engine *engine, const struct engine_parked *parked, const int fds[2],
+              struct err *err)
+{
+        struct wire_frame frame;
+        bool done = engine->core == NULL;
+        int rc = 0;
+
+        if (engine->core != NULL)
+                rc = wire_link_send(engine->core, engine_parked_code, 0, 0, parked, fds, err);
+        while (rc == 0 && !done)
+                rc = await_frame(engine, engine_unpark_code, &frame, &done, err);
+        if (rc != ERR_INTERRUPTED)
+                return rc;
+        engine->stopping = true;
+        return 0;
+}
+
 /* ---- the TCB's messages ---- */
 
 static int send_ready(struct engine *engine, struct err *err)
@@ -150,7 +178,7 @@ static int send_ready(struct engine *engine, struct err *err)
         return send_frame(engine, engine_ready_code, 0, &ready, err);
 }
 
-static int on_start(struct engine *engine, const struct wire_frame *frame, struct err *err)
+static int on_start(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         struct engine_start start;
         int rc = wire_frame_decode(frame, &start, sizeof(start), err);
@@ -176,6 +204,18 @@ static int on_start(struct engine *engine, const struct wire_frame *frame, struc
                 return err_wrap(err, "start");
         sm_move(&engine->life, ENGINE_OFF);
         return send_ready(engine, err);
+}
+
+static int on_wake(struct engine *engine, struct wire_frame *frame, struct err *err)
+{
+        int rc = park_wake(engine, frame, err);
+
+        return rc != 0 ? rc : send_ready(engine, err);
+}
+
+static int on_park(struct engine *engine, struct wire_frame *frame, struct err *err)
+{
+        return park_engine(engine, frame, err);
 }
 
 static bool is_whole(struct bytes command, uint32_t *ret_code)
@@ -228,7 +268,7 @@ static int answer_command(struct engine *engine, uint32_t id, struct bytes comma
         return rc != 0 ? rc : send_frame(engine, engine_response_code, id, &response, err);
 }
 
-static int on_command(struct engine *engine, const struct wire_frame *frame, struct err *err)
+static int on_command(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         int rc = queue_command(engine, frame, err);
 
@@ -253,14 +293,14 @@ int core_run_queued(struct engine *engine, struct err *err)
         return rc;
 }
 
-static int on_persisted(struct engine *engine, const struct wire_frame *frame, struct err *err)
+static int on_persisted(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         (void)engine;
         (void)frame;
         return protocol_error("acknowledgement of nothing", err);
 }
 
-static int on_stop(struct engine *engine, const struct wire_frame *frame, struct err *err)
+static int on_stop(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         (void)frame;
         (void)err;
@@ -270,12 +310,11 @@ static int on_stop(struct engine *engine, const struct wire_frame *frame, struct
 
 static const struct {
         uint16_t code;
-        int (*handle)(struct engine *engine, const struct wire_frame *frame, struct err *err);
+        int (*handle)(struct engine *engine, struct wire_frame *frame, struct err *err);
 } handlers[] = {
-    {engine_start_code, on_start},
-    {engine_persisted_code, on_persisted},
-    {engine_command_code, on_command},
-    {engine_stop_code, on_stop},
+    {engine_start_code, on_start},     {engine_persisted_code, on_persisted},
+    {engine_command_code, on_command}, {engine_stop_code, on_stop},
+    {engine_wake_code, on_wake},       {engine_park_code, on_park},
 };
 
 int core_receive(struct engine *engine, struct err *err)

@@ -6,6 +6,14 @@
 
 #include "engine/engine.h"
 
+/*
+ * Sends what was parked with its two descriptors and waits: 0 when the TCB said that the engine is
+ * to go on, or that it is to stop.
+ */
+int core_park(struct engine *engine, const struct engine_parked *parked, const int fds[2],
+              struct err *err) MUST_CHECK;
+int core_send_busy(struct engine *engine, struct err *err) MUST_CHECK;
+
 /* Handles one frame that is there (or waits for one on a blocking descriptor). */
 int core_receive(struct engine *engine, struct err *err) MUST_CHECK;
 

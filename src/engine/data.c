@@ -54,6 +54,7 @@ static int run_one(struct engine *engine, const struct header *header, struct er
         bool on = engine->life.state == ENGINE_RUNNING;
         int rc = 0;
 
+        engine->served = true;
         if (on && engine->locked)
                 rc = bound_unlock(engine, &on, err);
         if (rc != 0)

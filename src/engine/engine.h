@@ -58,6 +58,7 @@ struct engine {
         bool startup_seen; /* since the last INIT */
         bool bound;        /* QEMU was not started by the TCB; see bound.h */
         bool locked;       /* bound: the guest's next command needs the TCB's consent */
+        bool served;       /* anything of QEMU's since the last engine_park */
         bool stopping;
         uint64_t sequence; /* of the last PERSIST */
         const char *sandbox_words;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "engine/interpose-sign.h"
 
@@ -17,6 +18,8 @@ static struct {
 
 /* The linker turns libtpms' RAND_bytes() into this name. */
 int __wrap_RAND_bytes(unsigned char *buf, int num);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time);
+int __real_clock_gettime(clockid_t id, struct timespec *ret_time);
 int __wrap_TPMLIB_LogPrintf(const char *format, ...);
 void __wrap_TPMLIB_LogPrintfA(unsigned indent, const char *format, ...);
 
@@ -92,6 +95,32 @@ int __wrap_RAND_bytes(unsigned char *buf, int num)
         }
         interpose_random(buf, (size_t)num);
         return 1;
+}
+
+static int64_t clock_ahead; /* of the time since boot, in milliseconds */
+
+static int64_t boot_clock(void)
+{
+        struct timespec now = {0};
+
+        (void)__real_clock_gettime(CLOCK_BOOTTIME, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void interpose_set_clock(uint64_t msec)
+{
+        clock_ahead = (int64_t)(msec & INT64_MAX) - boot_clock();
+}
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret_time)
+{
+        int64_t msec;
+
+        if (id != CLOCK_REALTIME)
+                return __real_clock_gettime(id, ret_time);
+        msec = boot_clock() + clock_ahead;
+        *ret_time = (struct timespec){.tv_sec = msec / 1000, .tv_nsec = msec % 1000 * 1000000};
+        return 0;
 }
 
 /* libtpms quotes the command that made it fail, with its authorisation values: not to any log. */

@@ -32,6 +32,13 @@ int interpose_reseed(struct err *err) MUST_CHECK;
 void interpose_seed_arm(const uint8_t seed[INTERPOSE_SEED_SIZE]);
 bool interpose_seed_disarm(void);
 
+/*
+ * libtpms' notion of real time, by which it tells how long a TPM was parked, is a clock that nobody
+ * can set: the time since the host's boot, or from here on the TCB's, in milliseconds. So a changed
+ * system clock heals no dictionary-attack lockout (PROTOCOLS, Engines).
+ */
+void interpose_set_clock(uint64_t msec);
+
 /* n bytes from getrandom(2). The process aborts when the kernel gives none (PROTOCOLS, Engines). */
 void interpose_random(void *data, size_t n);
 

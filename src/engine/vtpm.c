@@ -221,6 +221,8 @@ int vtpm_load(const struct vtpm_setup *setup, struct err *err)
         if (!blob_set(&tpm.permanent, setup->permanent.data, setup->permanent.len) ||
             !blob_set(&tpm.volatile_state, setup->volatile_state.data, setup->volatile_state.len))
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (setup->resume && !fresh)
+                return 0;
         rc = fresh ? manufacture(setup->seed, err) : try_permanent(err);
         if (rc != 0)
                 vtpm_unload();

@@ -24,6 +24,7 @@ struct vtpm_setup {
         struct bytes permanent;      /* empty: manufacture */
         struct bytes volatile_state; /* empty: none; used up by the first power-on */
         bool volatile_kept;          /* power-on uses it, and persist() is not told */
+        bool resume;                 /* the power-on that follows tells whether both load */
         struct bytes seed;           /* empty, or ENGINE_SEED_SIZE bytes for the manufacture */
         /*
          * Makes a blob durable; an empty one removes what is stored. Returns only when it is done:

@@ -18,6 +18,13 @@ enum engine_start_flags {
         ENGINE_START_EMPTY = 1 << 1,
 };
 
+/* What a parked engine knew beside its TPM's state. */
+enum engine_marks {
+        ENGINE_MARK_STARTED = 1 << 0, /* TPM2_Startup succeeded since the last INIT */
+        ENGINE_MARK_LOCKED = 1 << 1,  /* bound: the next command needs consent */
+};
+#define ENGINE_MARKS_KNOWN (ENGINE_MARK_STARTED | ENGINE_MARK_LOCKED)
+
 enum engine_blob_kind {
         ENGINE_BLOB_PERMANENT = 1,
         ENGINE_BLOB_VOLATILE = 2,

@@ -52,26 +52,34 @@ static void spawn_program(struct test_vtpm *v, int core, int control)
             &err);
 }
 
-void test_vtpm_spawn(struct test_vtpm *v, bool with_control)
+/* Starts an engine with this end of its control channel, which stays ours; -1: without. */
+static void start_process(struct test_vtpm *v, int control)
 {
         struct err err = {0};
         int core[2];
-        int control[2];
 
         assert_ok(fd_socketpair(SOCK_SEQPACKET, core, &err), &err);
-        assert_ok(fd_socketpair(SOCK_STREAM, control, &err), &err);
         if (v->forked)
                 assert_ok(vmm_zygote_fork(test_vtpm_zygote(),
                                           &(struct vmm_zygote_request){.uid = FORKED_UID,
                                                                        .core = core[1],
-                                                                       .control = control[1]},
+                                                                       .control = control},
                                           &v->child, &err),
                           &err);
         else
-                spawn_program(v, core[1], with_control ? control[1] : -1);
+                spawn_program(v, core[1], control);
         fd_close(&core[1]);
-        fd_close(&control[1]);
         assert_ok(wire_link_new(core[0], &wire_engine_protocol, WIRE_CLIENT, &v->core, &err), &err);
+}
+
+void test_vtpm_spawn(struct test_vtpm *v, bool with_control)
+{
+        struct err err = {0};
+        int control[2];
+
+        assert_ok(fd_socketpair(SOCK_STREAM, control, &err), &err);
+        start_process(v, with_control || v->forked ? control[1] : -1);
+        fd_close(&control[1]);
         v->control = control[0];
         v->data = -1;
 }
@@ -184,6 +192,17 @@ static void on_restore(struct test_vtpm *v, const struct wire_frame *frame)
                                            .volatile_state = {v->volatile_state, v->volatile_len}});
 }
 
+static void on_parked(struct test_vtpm *v, struct wire_frame *frame)
+{
+        struct err err = {0};
+
+        assert_ok(wire_frame_decode(frame, &v->parked, sizeof(v->parked), &err), &err);
+        memcpy(v->volatile_state, v->parked.volatile_state.data, v->parked.volatile_state.len);
+        v->volatile_len = v->parked.volatile_state.len;
+        for (int i = 0; i < 2; i++)
+                v->parked_fds[i] = TAKE_FD(frame->fds[i]);
+}
+
 static const struct {
         uint16_t code;
         void (*handle)(struct test_vtpm *v, const struct wire_frame *frame);
@@ -202,6 +221,8 @@ static uint16_t serve_one(struct test_vtpm *v)
 
         if (wire_link_receive(v->core, &frame, &err) != 0)
                 return 0;
+        if (frame.message->code == engine_parked_code)
+                on_parked(v, &frame);
         for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
                 if (handlers[i].code == frame.message->code)
                         handlers[i].handle(v, &frame);
@@ -406,4 +427,56 @@ uint32_t test_vtpm_core_command(struct test_vtpm *v, const char *hex)
         assert_true(test_vtpm_serve(v, engine_response_code));
         assert_int_equal(v->response_id, id);
         return response_code(v);
+}
+
+bool test_vtpm_park(struct test_vtpm *v, bool idle_only)
+{
+        const struct engine_park park = {.idle_only = idle_only};
+        struct err err = {0};
+        uint16_t code;
+
+        assert_ok(wire_link_send(v->core, engine_park_code, 0, 0, &park, NULL, &err), &err);
+        do {
+                if (!is_readable(wire_link_fd(v->core), WAIT_MS))
+                        fail_msg("the engine does not answer");
+                code = serve_one(v);
+        } while (code != 0 && code != engine_parked_code && code != engine_busy_code);
+        assert_int_not_equal(code, 0);
+        return code == engine_parked_code;
+}
+
+void test_vtpm_rouse(struct test_vtpm *v)
+{
+        spawn_kill(&v->child);
+        wire_link_free(v->core);
+        start_process(v, v->parked_fds[0]);
+}
+
+void test_vtpm_send_wake(struct test_vtpm *v, uint64_t clock, uint32_t flags)
+{
+        struct engine_wake wake = {
+            .uuid = {1},
+            .flags = flags,
+            .clock = clock,
+            .init_count = v->parked.init_count,
+            .buffer_size = v->parked.buffer_size,
+            .locality = v->parked.locality,
+            .marks = v->parked.marks,
+            .permanent = {v->permanent, v->permanent_len},
+            .volatile_state = {v->volatile_state, v->volatile_len},
+        };
+        struct err err = {0};
+
+        assert_ok(wire_link_send(v->core, engine_wake_code, 0, 0, &wake, &v->parked_fds[1], &err),
+                  &err);
+}
+
+void test_vtpm_wake(struct test_vtpm *v, uint64_t clock)
+{
+        test_vtpm_rouse(v);
+        test_vtpm_send_wake(v, clock, 0);
+        if (!test_vtpm_serve(v, engine_ready_code))
+                fail_msg("not awake: %s", v->failed);
+        for (int i = 0; i < 2; i++)
+                fd_close(&v->parked_fds[i]);
 }

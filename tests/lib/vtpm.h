@@ -23,9 +23,11 @@ struct test_vtpm {
         unsigned n_persists;
         bool hold; /* true: blobs are taken but neither kept nor acknowledged */
         uint64_t held_sequence;
-        unsigned events[8];  /* by kind */
-        uint32_t init_count; /* of the last event */
-        char failed[401];    /* words of ENGINE_FAILED */
+        struct engine_parked parked; /* its blob is in volatile_state */
+        int parked_fds[2];           /* control and data, the engine's ends */
+        unsigned events[8];          /* by kind */
+        uint32_t init_count;         /* of the last event */
+        char failed[401];            /* words of ENGINE_FAILED */
         uint8_t response[ENGINE_COMMAND_MAX];
         size_t response_len;
         uint32_t response_id;
@@ -35,7 +37,7 @@ struct test_vtpm {
         unsigned claims;
         uint8_t shown[ENGINE_TOKEN_SIZE]; /* the last token that came back */
         size_t shown_len;
-        uint8_t volatile_state[ENGINE_BLOB_MAX]; /* of the last save */
+        uint8_t volatile_state[ENGINE_BLOB_MAX]; /* of the last save or parking */
         size_t volatile_len;
 };
 
@@ -83,5 +85,17 @@ uint32_t test_vtpm_command(struct test_vtpm *v, const char *hex);
 
 /* One TPM command of the TCB's on the core channel. Returns the response's code. */
 uint32_t test_vtpm_core_command(struct test_vtpm *v, const char *hex);
+
+/* Asks it to park; true if it did, and what it handed over is in v. Its process still runs. */
+bool test_vtpm_park(struct test_vtpm *v, bool idle_only);
+
+/* Sends engine_wake, with what was parked, to a process that test_vtpm_rouse() started. */
+void test_vtpm_send_wake(struct test_vtpm *v, uint64_t clock, uint32_t flags);
+
+/* Ends the parked process and starts another one with its control channel. */
+void test_vtpm_rouse(struct test_vtpm *v);
+
+/* All of it: another process goes on at this time of the TCB's clock. */
+void test_vtpm_wake(struct test_vtpm *v, uint64_t clock);
 
 #endif
