@@ -52,10 +52,10 @@ static int power_on(int control, int *ret_data, struct err *err)
         return rc;
 }
 
-static int open_vtpm(struct client *client, int *ret_control, struct err *err)
+static int open_vtpm(struct client *client, const char *name, int *ret_control, struct err *err)
 {
-        const struct tcb_vtpm_create create = {.name = wire_text("bench")};
-        const struct tcb_vtpm_open open = {.name = wire_text("bench")};
+        const struct tcb_vtpm_create create = {.name = wire_text(name)};
+        const struct tcb_vtpm_open open = {.name = wire_text(name)};
         struct tcb_vtpm vtpm;
         struct wire_frame frame;
 
@@ -70,6 +70,20 @@ static int open_vtpm(struct client *client, int *ret_control, struct err *err)
         return *ret_control < 0 ? err_set(err, ERR_MALFORMED, "no control socket") : 0;
 }
 
+int bench_target_add_vtpm(const struct bench_target *target, const char *name, int *ret_control,
+                          int *ret_data, struct err *err)
+{
+        int AUTO_FD control = -1;
+        int rc = open_vtpm(target->host.client, name, &control, err);
+
+        if (rc == 0)
+                rc = power_on(control, ret_data, err);
+        if (rc != 0)
+                return err_wrap(err, "start vTPM %s", name);
+        *ret_control = TAKE_FD(control);
+        return 0;
+}
+
 int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
                             struct err *err)
 {
@@ -80,9 +94,8 @@ int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_targe
         if (rc == 0)
                 rc = local_host_start(cli, state, "bench", &target.host, err);
         if (rc == 0)
-                rc = open_vtpm(target.host.client, &target.control_fd, err);
-        if (rc == 0)
-                rc = power_on(target.control_fd, &target.data_fd, err);
+                rc = bench_target_add_vtpm(&target, "bench", &target.control_fd, &target.data_fd,
+                                           err);
         if (rc != 0) {
                 bench_target_stop(&target);
                 return err_wrap(err, "start a vTPM");

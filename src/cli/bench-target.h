@@ -29,6 +29,10 @@ struct bench_target {
 int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
                             struct err *err) MUST_CHECK;
 
+/* One more vTPM of the target's TCB, powered on; close both descriptors. */
+int bench_target_add_vtpm(const struct bench_target *target, const char *name, int *ret_control,
+                          int *ret_data, struct err *err) MUST_CHECK;
+
 /* swtpm with its state in dir. ERR_NOT_FOUND where it is not installed. */
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target,
                              struct err *err) MUST_CHECK;

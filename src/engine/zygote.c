@@ -111,7 +111,9 @@ static int set_limits(struct err *err)
 {
         const rlim_t memory = (rlim_t)plan.request.memory_max;
 
-        if (setpriority(PRIO_PROCESS, 0, plan.request.nice) < 0)
+        /* Below the TCB's own, whatever that is: nobody may raise it here. */
+        errno = 0;
+        if (nice(plan.request.nice) == -1 && errno != 0)
                 return err_set_errno(err, errno, "set the priority");
         return memory == 0 || CONFINE_SANITIZED ? 0 : limit_one(RLIMIT_DATA, memory, err);
 }

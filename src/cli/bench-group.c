@@ -1,0 +1,174 @@
+#include "cli/bench-group.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/hex.h"
+#include "cli/cli.h"
+
+#define TURNS        15
+#define WRITES_ONE   100  /* a turn, of one */
+#define WRITES_MANY  1600 /* a turn, of all together */
+#define COMMAND_SIZE 128
+#define ANSWER_SIZE  4096
+#define WAIT_MS      60000
+
+struct group {
+        struct bench_target members[BENCH_GROUP]; /* descriptors only */
+        uint8_t command[COMMAND_SIZE];
+        size_t len;
+};
+
+static double now_s(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int compare(const void *a, const void *b)
+{
+        const double x = *(const double *)a;
+        const double y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t n)
+{
+        qsort(values, n, sizeof(values[0]), compare);
+        return values[n / 2];
+}
+
+static int run_hex(const struct bench_target *target, const char *hex, struct err *err)
+{
+        uint8_t command[COMMAND_SIZE];
+        size_t len = 0;
+        uint32_t code = 0;
+        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
+
+        if (rc == 0)
+                rc = bench_target_run(target, command, len, &code, err);
+        if (rc == 0 && code != 0)
+                return err_set(err, ERR_TPM, "TPM error 0x%x", code);
+        return rc;
+}
+
+static int add_member(const struct bench_target *target, const char *const *commands, size_t i,
+                      struct bench_target *member, struct err *err)
+{
+        char name[16];
+        int rc;
+
+        (void)snprintf(name, sizeof(name), "group%zu", i);
+        rc = bench_target_add_vtpm(target, name, &member->control_fd, &member->data_fd, err);
+        for (size_t k = 0; rc == 0 && commands[k] != NULL; k++)
+                rc = run_hex(member, commands[k], err);
+        return rc;
+}
+
+static int send_write(const struct group *group, size_t i, struct err *err)
+{
+        const ssize_t n = write(group->members[i].data_fd, group->command, group->len);
+
+        if (n != (ssize_t)group->len)
+                return err_set_errno(err, n < 0 ? errno : EIO, "write to a vTPM");
+        return 0;
+}
+
+/* An answer of NV_Increment is small enough to come at once. */
+static int take_answer(const struct group *group, size_t i, struct err *err)
+{
+        uint8_t answer[ANSWER_SIZE];
+        const ssize_t n = read(group->members[i].data_fd, answer, sizeof(answer));
+
+        if (n < 10)
+                return err_set(err, ERR_IO, "a vTPM went away");
+        if (memcmp(answer + 6, "\0\0\0\0", 4) != 0)
+                return err_set(err, ERR_TPM, "TPM error in an answer");
+        return 0;
+}
+
+/* The first n members write until there were count writes; each has one under way. */
+static int run_turn(const struct group *group, size_t n, size_t count, double *ret_rate,
+                    struct err *err)
+{
+        struct pollfd polls[BENCH_GROUP];
+        const double start = now_s();
+        size_t sent = 0;
+        size_t done = 0;
+        int rc = 0;
+
+        for (; sent < n && rc == 0; sent++) {
+                polls[sent] = (struct pollfd){.fd = group->members[sent].data_fd, .events = POLLIN};
+                rc = send_write(group, sent, err);
+        }
+        while (rc == 0 && done < count) {
+                if (poll(polls, n, WAIT_MS) <= 0)
+                        return err_set(err, ERR_TIMEOUT, "vTPMs do not answer");
+                for (size_t i = 0; i < n && rc == 0; i++) {
+                        if (polls[i].revents == 0)
+                                continue;
+                        rc = take_answer(group, i, err);
+                        done++;
+                        if (rc == 0 && sent < count) {
+                                sent++;
+                                rc = send_write(group, i, err);
+                        } else {
+                                polls[i].fd = -1;
+                        }
+                }
+        }
+        *ret_rate = (double)count / (now_s() - start);
+        return rc;
+}
+
+static int run_turns(const struct group *group, struct bench_rates *ret_rates, struct err *err)
+{
+        double one[TURNS];
+        double many[TURNS];
+        int rc = 0;
+
+        for (size_t i = 0; i < TURNS && rc == 0; i++) {
+                rc = run_turn(group, 1, WRITES_ONE, &one[i], err);
+                if (rc == 0)
+                        rc = run_turn(group, BENCH_GROUP, WRITES_MANY, &many[i], err);
+                if (rc == 0 && cli_interrupted())
+                        rc = err_set(err, ERR_INTERRUPTED, "interrupted");
+        }
+        if (rc == 0)
+                *ret_rates =
+                    (struct bench_rates){.one = median(one, TURNS), .many = median(many, TURNS)};
+        return rc;
+}
+
+int bench_group_run(const struct bench_target *target, const char *const *commands,
+                    const char *increment, struct bench_rates *ret_rates, struct err *err)
+{
+        struct group *group = calloc(1, sizeof(*group));
+        int rc;
+
+        if (group == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        for (size_t i = 0; i < BENCH_GROUP; i++)
+                group->members[i] = (struct bench_target)BENCH_TARGET_NONE;
+        rc = hex_decode(increment, strlen(increment), group->command, sizeof(group->command),
+                        &group->len);
+        for (size_t i = 0; i < BENCH_GROUP && rc == 0; i++)
+                rc = add_member(target, commands, i, &group->members[i], err);
+        if (rc == 0)
+                rc = run_turns(group, ret_rates, err);
+        for (size_t i = 0; i < BENCH_GROUP; i++) {
+                fd_close(&group->members[i].data_fd);
+                fd_close(&group->members[i].control_fd);
+        }
+        free(group);
+        return rc;
+}
