@@ -52,8 +52,10 @@ static int power_on(int control, int *ret_data, struct err *err)
         return rc;
 }
 
-static int open_vtpm(struct client *client, const char *name, int *ret_control, struct err *err)
+int bench_target_open(const struct bench_target *target, const char *name, int *ret_control,
+                      struct err *err)
 {
+        struct client *client = target->host.client;
         const struct tcb_vtpm_create create = {.name = wire_text(name)};
         const struct tcb_vtpm_open open = {.name = wire_text(name)};
         struct tcb_vtpm vtpm;
@@ -74,7 +76,7 @@ int bench_target_add_vtpm(const struct bench_target *target, const char *name, i
                           int *ret_data, struct err *err)
 {
         int AUTO_FD control = -1;
-        int rc = open_vtpm(target->host.client, name, &control, err);
+        int rc = bench_target_open(target, name, &control, err);
 
         if (rc == 0)
                 rc = power_on(control, ret_data, err);
@@ -84,15 +86,21 @@ int bench_target_add_vtpm(const struct bench_target *target, const char *name, i
         return 0;
 }
 
+int bench_target_start_host(struct cli *cli, const char *dir, struct bench_target *ret_target,
+                            struct err *err)
+{
+        char state[PATH_MAX];
+        int rc = fs_join(state, sizeof(state), dir, "host", err);
+
+        return rc != 0 ? rc : local_host_start(cli, state, "bench", &ret_target->host, err);
+}
+
 int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
                             struct err *err)
 {
         struct bench_target target = BENCH_TARGET_NONE;
-        char state[PATH_MAX];
-        int rc = fs_join(state, sizeof(state), dir, "host", err);
+        int rc = bench_target_start_host(cli, dir, &target, err);
 
-        if (rc == 0)
-                rc = local_host_start(cli, state, "bench", &target.host, err);
         if (rc == 0)
                 rc = bench_target_add_vtpm(&target, "bench", &target.control_fd, &target.data_fd,
                                            err);
@@ -104,6 +112,7 @@ int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_targe
         return 0;
 }
 
+/* The descriptor or -1. */
 static int connect_to(const char *path, struct err *err)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -119,7 +128,32 @@ static int connect_to(const char *path, struct err *err)
                 fd_close(&fd);
                 (void)poll(NULL, 0, CONNECT_GAP_MS);
         }
-        return err_set(err, ERR_UNREACHABLE, "swtpm does not listen");
+        (void)err_set(err, ERR_UNREACHABLE, "swtpm does not listen");
+        return -1;
+}
+
+int bench_target_start_swtpm_for_qemu(const char *dir, struct bench_target *ret_target,
+                                      struct err *err)
+{
+        struct bench_target target = BENCH_TARGET_NONE;
+        char state[PATH_MAX + OPTION_ROOM];
+        char control[PATH_MAX + OPTION_ROOM];
+        const char *argv[] = {SWTPM, "socket", "--tpm2", "--tpmstate",
+                              state, "--ctrl", control,  NULL};
+        int rc;
+
+        (void)snprintf(state, sizeof(state), "dir=%s", dir);
+        (void)snprintf(control, sizeof(control), "type=unixio,path=%s/qemu", dir);
+        rc = spawn_start(&(struct spawn_request){.path = SWTPM, .argv = argv}, &target.swtpm, err);
+        if (rc != 0)
+                return rc;
+        target.control_fd = connect_to(strchr(control, '/'), err);
+        if (target.control_fd < 0) {
+                bench_target_stop(&target);
+                return err->code;
+        }
+        *ret_target = target;
+        return 0;
 }
 
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target, struct err *err)

@@ -12,7 +12,7 @@
 
 struct bench_target {
         int data_fd;              /* raw TPM commands and answers */
-        int control_fd;           /* ours: QEMU's other channel */
+        int control_fd;           /* QEMU's other channel */
         struct local_host host;   /* ours */
         struct spawn_child swtpm; /* swtpm */
 };
@@ -29,13 +29,25 @@ struct bench_target {
 int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_target *ret_target,
                             struct err *err) MUST_CHECK;
 
-/* One more vTPM of the target's TCB, powered on; close both descriptors. */
+/* Only the TCB. *ret_target is BENCH_TARGET_NONE before; stop it also after an error. */
+int bench_target_start_host(struct cli *cli, const char *dir, struct bench_target *ret_target,
+                            struct err *err) MUST_CHECK;
+
+/* One more vTPM of the target's TCB, and the control socket for a QEMU; close it. */
+int bench_target_open(const struct bench_target *target, const char *name, int *ret_control,
+                      struct err *err) MUST_CHECK;
+
+/* The same and powered on; close both descriptors. */
 int bench_target_add_vtpm(const struct bench_target *target, const char *name, int *ret_control,
                           int *ret_data, struct err *err) MUST_CHECK;
 
 /* swtpm with its state in dir. ERR_NOT_FOUND where it is not installed. */
 int bench_target_start_swtpm(const char *dir, struct bench_target *ret_target,
                              struct err *err) MUST_CHECK;
+
+/* swtpm with new state in dir, for a QEMU that gets control_fd. */
+int bench_target_start_swtpm_for_qemu(const char *dir, struct bench_target *ret_target,
+                                      struct err *err) MUST_CHECK;
 
 /* Ends its processes; does nothing for a target that was not started. */
 void bench_target_stop(struct bench_target *target);
