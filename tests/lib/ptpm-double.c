@@ -62,6 +62,8 @@ static void open_tpm(const struct wire_frame *frame)
 {
         const struct ptpm_opened opened = {.kind = wire_text("swtpm"),
                                            .manufacturer = wire_text("TEST"),
+                                           .vendor = wire_text("double"),
+                                           .firmware = wire_text("1"),
                                            .ek_pub = wire_text("ek")};
         struct ptpm_open open;
 
