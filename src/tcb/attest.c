@@ -71,17 +71,19 @@ static void send_text(struct session *session, const char *dir, const char *name
         send_blob(session, dir, name, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
-static void send_proof(struct session *session, const char *dir, size_t index)
+static int send_proof(struct session *session, const char *dir, size_t index, struct err *err)
 {
         struct merkle_proof proof;
         struct writer AUTO_WRITER w = {0};
-        struct err err = {0};
 
         writer_init(&w, 4096);
-        if (merkle_tree_prove(session->tree, index, &proof, &err) != 0)
-                return; /* every index that is asked for is in the tree */
+        if (merkle_tree_prove(session->tree, index, &proof, err) != 0)
+                return err_wrap(err, "proof of %s", dir);
         merkle_proof_encode(&proof, &w);
+        if (writer_check(&w) != 0)
+                return err_set(err, ERR_NO_MEMORY, "proof of %s: out of memory", dir);
         send_blob(session, dir, "proof", writer_bytes(&w));
+        return 0;
 }
 
 static void send_about(struct session *session)
@@ -95,15 +97,18 @@ static void send_about(struct session *session)
         send_text(session, "host", "about.json", text);
 }
 
-static void send_certificate(struct session *session)
+static int send_certificate(struct session *session, struct err *err)
 {
         uint8_t AUTO_FREE *data = NULL;
-        struct err err = {0};
         size_t len;
+        int rc = store_get_record(session->tcb->store, "ak-certificate", &data, &len, err);
 
         /* A host that is not enrolled has none; the verifier says so. */
-        if (store_get_record(session->tcb->store, "ak-certificate", &data, &len, &err) == 0)
+        if (rc == ERR_NOT_FOUND)
+                return 0;
+        if (rc == 0)
                 send_blob(session, "host", "ak.crt", (struct bytes){data, len});
+        return rc;
 }
 
 /*
@@ -127,7 +132,7 @@ static void send_boot_log(struct session *session, const char *name, const char 
                 log_warning((&(struct log_fields){.err = &err}), "no log of the host's boot");
 }
 
-static void send_host(struct session *session)
+static int send_host(struct session *session, struct err *err)
 {
         const struct tcb *tcb = session->tcb;
         const struct host_keys *keys = &tcb->keys;
@@ -138,7 +143,8 @@ static void send_host(struct session *session)
         send_blob(session, "host", "cek.pub", keys->cek_pub);
         send_blob(session, "host", "cek.attest", keys->cek_attest);
         send_blob(session, "host", "cek.sig", keys->cek_signature);
-        send_certificate(session);
+        if (send_certificate(session, err) != 0)
+                return err->code;
         send_blob(session, "host", "quote.attest",
                   (struct bytes){session->attest, session->attest_len});
         send_blob(session, "host", "quote.sig",
@@ -147,11 +153,12 @@ static void send_host(struct session *session)
         send_boot_log(session, "binary_bios_measurements", tcb->config.event_log, FIRMWARE_LOG);
         send_boot_log(session, "binary_runtime_measurements", tcb->config.ima_log, IMA_LOG);
         send_blob(session, "host", "leaf", writer_bytes(&session->host_leaf));
-        send_proof(session, "host", 0);
         send_about(session);
+        return send_proof(session, "host", 0, err);
 }
 
-static void send_vm(struct session *session, const struct attest_vm *part, size_t index)
+static int send_vm(struct session *session, const struct attest_vm *part, size_t index,
+                   struct err *err)
 {
         char hex[2 * LEAF_DIGEST_SIZE + 1];
         char dir[PATH_LEN / 2];
@@ -159,10 +166,9 @@ static void send_vm(struct session *session, const struct attest_vm *part, size_
         (void)snprintf(dir, sizeof(dir), "vms/%s", part->name);
         if (!part->complete) {
                 send_text(session, dir, "missing", part->failure.text);
-                return;
+                return 0;
         }
         send_blob(session, dir, "leaf", writer_bytes(&part->encoded));
-        send_proof(session, dir, index);
         send_blob(session, dir, "ek.pub", (struct bytes){part->ek_pub, part->ek_pub_len});
         send_blob(session, dir, "ak.pub", (struct bytes){part->ak_pub, part->ak_pub_len});
         send_blob(session, dir, "quote.attest", part->evidence.attest);
@@ -172,15 +178,23 @@ static void send_vm(struct session *session, const struct attest_vm *part, size_
         send_blob(session, dir, "binary_bios_measurements", part->evidence.tcg_log);
         send_blob(session, dir, "binary_runtime_measurements", part->evidence.ima_log);
         send_blob(session, dir, "cmdline", part->evidence.cmdline);
+        return send_proof(session, dir, index, err);
 }
 
+/* What cannot be had ends the answer with an error: half an answer is none. */
 static void send_all(struct session *session)
 {
         size_t index = 1; /* leaf 0 is the host's */
+        struct err err = {0};
+        int rc = send_host(session, &err);
 
-        send_host(session);
-        for (size_t i = 0; i < session->n_parts; i++)
-                send_vm(session, &session->parts[i], session->parts[i].complete ? index++ : 0);
+        for (size_t i = 0; rc == 0 && i < session->n_parts; i++)
+                rc = send_vm(session, &session->parts[i], session->parts[i].complete ? index++ : 0,
+                             &err);
+        if (rc != 0) {
+                fail(session, &err);
+                return;
+        }
         request_done(session->request);
         session_free(session);
 }

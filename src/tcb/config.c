@@ -13,6 +13,9 @@ const struct conf_key tcb_config_keys[] = {
     TEXT("ptpm", "tcti", tcti, "embedded",
          "The host's TPM: a TCTI string such as device:/dev/tpmrm0, or embedded for a software "
          "TPM that is good for trying and testing."),
+    {"ptpm", "timeout", CONF_NUMBER, offsetof(struct tcb_config, ptpm_timeout), 0, "120", 1, 3600,
+     NULL,
+     "Seconds that one request to the TPM may take while the TCB starts; then the start fails."},
     TEXT("ptpm", "event_log", event_log, "",
          "The event log of the firmware that measured into this TPM. Empty: the kernel's, where "
          "the TPM is hardware, and otherwise none."),

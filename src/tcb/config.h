@@ -14,6 +14,7 @@ struct tcb_config {
         char programs[PATH_MAX]; /* where catena-vtpm and catena-arbiter are: beside us */
         char host_name[64];
         char tcti[256];
+        uint64_t ptpm_timeout;    /* seconds; 0 (never in a file): no limit */
         char event_log[PATH_MAX]; /* "": the kernel's, where the pTPM is hardware */
         char ima_log[PATH_MAX];
         char accel[8];

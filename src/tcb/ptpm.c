@@ -1,5 +1,7 @@
 #include "tcb/ptpm.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,7 @@ struct ptpm {
         size_t n_pending;
         bool asked;
         bool dead; /* nothing is asked any more */
+        int timeout_msec;
         uint32_t id;
         char kind[33];
         char manufacturer[17];
@@ -102,6 +105,7 @@ int ptpm_new(const struct tcb_config *config, bool fresh, struct ptpm **ret_ptpm
 
         if (ptpm == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
+        ptpm->timeout_msec = config->ptpm_timeout == 0 ? -1 : (int)config->ptpm_timeout * 1000;
         rc = start_arbiter(ptpm, config, err);
         if (rc == 0)
                 rc = open_tpm(ptpm, config, fresh, err);
@@ -203,13 +207,35 @@ static int error_of(const struct wire_frame *frame, struct err *err)
         return err->code == 0 ? err_set(err, ERR_FAILED, "%s", text) : err->code;
 }
 
+/* The arbiter waits for its TPM without an end; whoever waits for the arbiter does not. */
+static int wait_answer(const struct ptpm *ptpm, const char *what, struct err *err)
+{
+        struct pollfd fd = {.fd = wire_link_fd(ptpm->link), .events = POLLIN};
+        int rc;
+
+        do {
+                rc = poll(&fd, 1, ptpm->timeout_msec);
+        } while (rc < 0 && errno == EINTR);
+        if (rc < 0)
+                return err_set_errno(err, errno, "wait for the arbiter");
+        if (rc > 0)
+                return 0;
+        (void)err_set(err, ERR_TIMEOUT, "the host's TPM did not answer %s within %d s", what,
+                      ptpm->timeout_msec / 1000);
+        return err_hint(err, "see that the TPM works (catena host doctor), or raise timeout in "
+                             "section ptpm of the configuration");
+}
+
 int ptpm_call(struct ptpm *ptpm, uint16_t code, const void *message,
               const struct ptpm_answer *ret_answer, struct err *err)
 {
         struct wire_frame frame;
 
-        if (wire_link_send(ptpm->link, code, ++ptpm->id, 0, message, NULL, err) != 0 ||
-            wire_link_receive(ptpm->link, &frame, err) != 0)
+        if (wire_link_send(ptpm->link, code, ++ptpm->id, 0, message, NULL, err) != 0)
+                return err_wrap(err, "arbiter");
+        if (wait_answer(ptpm, wire_message_find(&wire_ptpm_protocol, code)->name, err) != 0)
+                return err->code;
+        if (wire_link_receive(ptpm->link, &frame, err) != 0)
                 return err_wrap(err, "arbiter");
         if (frame.message->code == ptpm_error_code)
                 return error_of(&frame, err);

@@ -33,7 +33,8 @@ struct bytes ptpm_ek_public(const struct ptpm *ptpm);
 
 /*
  * Asks and waits. The answer has to have this code and is decoded into ret_answer, whose views are
- * valid until the next call. Only before ptpm_attach().
+ * valid until the next call. ERR_TIMEOUT after config's ptpm_timeout: then the arbiter is of no use
+ * any more. Only before ptpm_attach().
  */
 struct ptpm_answer {
         uint16_t code;

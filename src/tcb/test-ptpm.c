@@ -64,6 +64,12 @@ static void talk_nonsense(const struct wire_frame *frame, uint32_t id)
         double_say_raw("GET /", 5);
 }
 
+static void stay_silent(const struct wire_frame *frame, uint32_t id)
+{
+        (void)frame;
+        (void)id;
+}
+
 static const struct script {
         const char *name;
         void (*serve)(const struct wire_frame *frame, uint32_t id);
@@ -75,6 +81,7 @@ static const struct script {
     {"dies", die},
     {"nonsense", talk_nonsense},
     {"wrong", answer_wrong_message},
+    {"silent", stay_silent},
 };
 
 static void serve(const struct wire_frame *frame)
@@ -93,6 +100,8 @@ static void serve(const struct wire_frame *frame)
         for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
                 if (bytes_equal(open.tcti, wire_text(scripts[i].name)))
                         script = &scripts[i];
+        if (bytes_equal(open.tcti, wire_text("silent")))
+                return;
         if (script == NULL)
                 answer_error(frame, frame->id);
         else
@@ -142,7 +151,7 @@ static void on_reply(void *user, const struct wire_frame *frame, const struct er
 
 static void set_up(const char *script)
 {
-        static struct tcb_config config;
+        static struct tcb_config config = {.ptpm_timeout = 60};
         struct err err = {0};
 
         memset(&rig, 0, sizeof(rig));
@@ -286,7 +295,7 @@ static void a_wrong_message_goes_to_who_asked(void **state)
 
 static void a_start_that_fails_says_why(void **state)
 {
-        static struct tcb_config config = {.tcti = "unknown-script"};
+        static struct tcb_config config = {.tcti = "unknown-script", .ptpm_timeout = 60};
         struct ptpm *ptpm = NULL;
         struct err err = {0};
 
@@ -298,6 +307,19 @@ static void a_start_that_fails_says_why(void **state)
         (void)snprintf(config.programs, sizeof(config.programs), "/nonexistent");
         err = (struct err){0};
         assert_int_equal(ptpm_new(&config, true, &ptpm, &err), ERR_NOT_FOUND);
+}
+
+static void a_tpm_that_hangs_ends_the_start(void **state)
+{
+        static struct tcb_config config = {.tcti = "silent", .ptpm_timeout = 1};
+        struct ptpm *ptpm = NULL;
+        struct err err = {0};
+
+        (void)state;
+        (void)snprintf(config.programs, sizeof(config.programs), "%s", test_dir());
+        assert_int_equal(ptpm_new(&config, true, &ptpm, &err), ERR_TIMEOUT);
+        assert_non_null(strstr(err.text, "did not answer ptpm_open within 1 s"));
+        assert_null(ptpm);
 }
 
 static int link_ourselves(void **state)
@@ -316,6 +338,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(the_end_answers_what_waits),
             cmocka_unit_test(a_wrong_message_goes_to_who_asked),
             cmocka_unit_test(a_start_that_fails_says_why),
+            cmocka_unit_test(a_tpm_that_hangs_ends_the_start),
         };
 
         if (double_is(argc, argv, "catena-arbiter"))
