@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arbiter/confine.h"
 #include "arbiter/embedded.h"
-#include "base/sandbox.h"
 #include "base/secret.h"
 #include "crypto/hash.h"
 #include "tpm/credential.h"
@@ -22,7 +22,8 @@ struct arbiter {
         struct wire_link *link;
         struct embedded *embedded; /* NULL with a TPM that is not ours */
         struct tpm *tpm;
-        struct tpm_key *ak; /* the one key that stays loaded */
+        struct tpm_key *ek; /* stays loaded: parent of AK and CEK, and the salt of sessions */
+        struct tpm_key *ak; /* stays loaded */
         uint32_t id;        /* of the request that is served */
 };
 
@@ -99,17 +100,20 @@ static int open_embedded(struct arbiter *arbiter, const struct ptpm_open *open, 
 }
 
 /* The TPM is open, drivers are loaded: from here on it saves its state and opens nothing else. */
-static int lock_up(struct arbiter *arbiter, char *ret_degraded, size_t size, struct err *err)
+static int lock_up(const struct arbiter *arbiter, const char *tcti, char *ret_degraded, size_t size,
+                   struct err *err)
 {
         const char *embedded =
             arbiter->embedded == NULL ? "" : embedded_degraded(arbiter->embedded);
+        const struct confine_request request = {
+            .dir = arbiter->embedded == NULL ? -1 : embedded_dir(arbiter->embedded),
+            .engine = arbiter->embedded == NULL ? 0 : embedded_pid(arbiter->embedded),
+            .connects = arbiter->embedded == NULL && strncmp(tcti, "device", 6) != 0,
+        };
         char words[64];
-        unsigned degraded;
 
-        if (sandbox_restrict_files(arbiter->embedded == NULL ? -1 : embedded_dir(arbiter->embedded),
-                                   &degraded, err) != 0)
-                return err_wrap(err, "arbiter");
-        (void)sandbox_describe(degraded, words, sizeof(words));
+        if (confine_arbiter(&request, words, sizeof(words), err) != 0)
+                return err->code;
         (void)snprintf(ret_degraded, size, "%s%s%s%s", embedded,
                        embedded[0] != '\0' && words[0] != '\0' ? "; " : "",
                        words[0] != '\0' ? "arbiter: no " : "", words);
@@ -119,7 +123,6 @@ static int lock_up(struct arbiter *arbiter, char *ret_degraded, size_t size, str
 static int serve_open(struct arbiter *arbiter, const void *message, struct err *err)
 {
         const struct ptpm_open *open = message;
-        struct tpm_key AUTO_TPM_KEY *ek = NULL;
         struct ptpm_opened opened = {0};
         struct tpm_identity identity;
         char degraded[1024];
@@ -137,15 +140,18 @@ static int serve_open(struct arbiter *arbiter, const void *message, struct err *
                 return rc;
         if (tpm_startup(arbiter->tpm, err) != 0 ||
             tpm_identify(arbiter->tpm, &identity, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
-            lock_up(arbiter, degraded, sizeof(degraded), err) != 0)
+            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &arbiter->ek, err) != 0 ||
+            lock_up(arbiter, tcti, degraded, sizeof(degraded), err) != 0)
                 return err->code;
+        /* Our own engine is at the other end of a socket pair: nobody listens there. */
+        if (arbiter->embedded == NULL)
+                tpm_protect(arbiter->tpm, arbiter->ek);
         opened.kind = wire_text(kind_of(tcti, &identity));
         opened.manufacturer = wire_text(identity.manufacturer);
         opened.vendor = wire_text(identity.vendor);
         opened.firmware = wire_text(identity.firmware);
         opened.degraded = wire_text_fit(degraded, 256);
-        opened.ek_pub = bytes_of(tpm_key_public(ek));
+        opened.ek_pub = bytes_of(tpm_key_public(arbiter->ek));
         return answer(arbiter, ptpm_opened_code, &opened, err);
 }
 
@@ -170,7 +176,7 @@ static int serve_make_keys(struct arbiter *arbiter, const void *message, struct 
 {
         const struct ptpm_make_keys *make = message;
         struct secret AUTO_SECRET *auth = NULL;
-        struct tpm_key AUTO_TPM_KEY *ek = NULL;
+        struct tpm_key *ek = arbiter->ek;
         struct tpm_key AUTO_TPM_KEY *ak = NULL;
         struct tpm_key_blobs ak_blobs;
         struct tpm_key_blobs cek_blobs;
@@ -179,7 +185,6 @@ static int serve_make_keys(struct arbiter *arbiter, const void *message, struct 
 
         if (need_tpm(arbiter, err) != 0 ||
             secret_new_copy(make->auth, sizeof(make->auth), &auth, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
             tpm_key_create_signing(ek, auth, &ak_blobs, err) != 0 ||
             tpm_key_create_signing(ek, auth, &cek_blobs, err) != 0 ||
             tpm_key_load(ek, &ak_blobs, auth, &ak, err) != 0 ||
@@ -198,24 +203,21 @@ static int serve_load_keys(struct arbiter *arbiter, const void *message, struct 
 {
         const struct ptpm_load_keys *load = message;
         struct secret AUTO_SECRET *auth = NULL;
-        struct tpm_key AUTO_TPM_KEY *ek = NULL;
         struct tpm_key AUTO_TPM_KEY *cek = NULL;
-        struct tpm_key *ak = NULL;
         struct tpm_key_blobs ak_blobs;
         struct tpm_key_blobs cek_blobs;
 
+        /* First: a TPM without a resource manager has three slots. */
+        tpm_key_free(TAKE(arbiter->ak));
         if (need_tpm(arbiter, err) != 0 ||
             secret_new_copy(load->auth, sizeof(load->auth), &auth, err) != 0 ||
             blob_of(load->ak_pub, &ak_blobs.public, err) != 0 ||
             blob_of(load->ak_priv, &ak_blobs.private, err) != 0 ||
             blob_of(load->cek_pub, &cek_blobs.public, err) != 0 ||
             blob_of(load->cek_priv, &cek_blobs.private, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, TPM_EK_ECC_P256, &ek, err) != 0 ||
-            tpm_key_load(ek, &cek_blobs, auth, &cek, err) != 0 ||
-            tpm_key_load(ek, &ak_blobs, auth, &ak, err) != 0)
+            tpm_key_load(arbiter->ek, &cek_blobs, auth, &cek, err) != 0 ||
+            tpm_key_load(arbiter->ek, &ak_blobs, auth, &arbiter->ak, err) != 0)
                 return err->code;
-        tpm_key_free(arbiter->ak);
-        arbiter->ak = ak;
         return answer_done(arbiter, err);
 }
 
@@ -244,9 +246,10 @@ static int serve_ek(struct arbiter *arbiter, const void *message, struct err *er
         rc = tpm_nv_read(arbiter->tpm, tpm_nv_ek_certificate(kind), nv, err);
         if (rc == ERR_NOT_FOUND)
                 return answer(arbiter, ptpm_ek_is_code, &found, err);
-        if (rc != 0 || tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0)
+        if (rc != 0 ||
+            (kind != TPM_EK_ECC_P256 && tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0))
                 return err_wrap(err, "certificate of the EK");
-        found.public = bytes_of(tpm_key_public(ek));
+        found.public = bytes_of(tpm_key_public(ek == NULL ? arbiter->ek : ek));
         found.certificate = (struct bytes){nv->data, nv->len};
         return answer(arbiter, ptpm_ek_is_code, &found, err);
 }
@@ -260,9 +263,10 @@ static int serve_activate(struct arbiter *arbiter, const void *message, struct e
         enum tpm_ek_kind kind;
 
         if (need_ak(arbiter, err) != 0 || choose_ek(activate->ek_kind, &kind, err) != 0 ||
-            tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0 ||
-            tpm_credential_activate(ek, arbiter->ak, activate->credential_blob,
-                                    activate->encrypted_secret, &credential, err) != 0)
+            (kind != TPM_EK_ECC_P256 && tpm_key_create_ek(arbiter->tpm, kind, &ek, err) != 0) ||
+            tpm_credential_activate(ek == NULL ? arbiter->ek : ek, arbiter->ak,
+                                    activate->credential_blob, activate->encrypted_secret,
+                                    &credential, err) != 0)
                 return err->code;
         activated.credential = (struct bytes){credential->data, credential->len};
         return answer(arbiter, ptpm_activated_code, &activated, err);
@@ -451,6 +455,7 @@ void arbiter_free(struct arbiter *arbiter)
         if (arbiter == NULL)
                 return;
         tpm_key_free(arbiter->ak);
+        tpm_key_free(arbiter->ek);
         /* An orderly end spares dictionary-attack counts; there is nobody left to tell if not. */
         if (arbiter->embedded != NULL && arbiter->tpm != NULL &&
             tpm_shutdown(arbiter->tpm, &err) != 0)

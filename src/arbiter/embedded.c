@@ -261,6 +261,11 @@ int embedded_dir(const struct embedded *embedded)
         return embedded->dir;
 }
 
+pid_t embedded_pid(const struct embedded *embedded)
+{
+        return embedded->engine.child.pid;
+}
+
 const char *embedded_degraded(const struct embedded *embedded)
 {
         return embedded->degraded;

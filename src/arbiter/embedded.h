@@ -35,6 +35,9 @@ void embedded_options(struct embedded *embedded, struct tpm_fd_options *ret_opti
 /* The directory that its state is saved in; stays the embedded TPM's. */
 int embedded_dir(const struct embedded *embedded);
 
+/* The engine's process. */
+pid_t embedded_pid(const struct embedded *embedded);
+
 /* What the kernel did not grant to the engine's sandbox, or "". */
 const char *embedded_degraded(const struct embedded *embedded);
 

@@ -247,7 +247,7 @@ int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded, s
 
         if (rc == 0)
                 rc = step_privileges(err);
-        if (rc == 0)
+        if (rc == 0 && (policy->skip & SANDBOX_LANDLOCK) == 0)
                 rc = step_landlock(&degraded, err);
         if (rc == 0 && (policy->skip & SANDBOX_LIMITS) == 0)
                 rc = step_limits(policy, err);

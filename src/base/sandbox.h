@@ -50,7 +50,11 @@ struct sandbox_policy {
         size_t n_keep;
         unsigned n_files; /* RLIMIT_NOFILE */
         int other_errno;  /* 0: other calls kill the process; else they fail with this errno */
-        unsigned skip;    /* SANDBOX_FDS, SANDBOX_LIMITS: not for a process that needs neither */
+        /*
+         * SANDBOX_FDS, SANDBOX_LIMITS: for a process that needs neither; SANDBOX_LANDLOCK: for one
+         * that sandbox_restrict_files() confined.
+         */
+        unsigned skip;
         const struct sandbox_filter *filter; /* made of these calls before; NULL: made now */
 };
 

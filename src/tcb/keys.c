@@ -8,6 +8,7 @@
 
 #define RECORD_STORAGE_KEY "storage-key"
 #define RECORD_PTPM_KEYS   "ptpm-keys"
+#define RECORD_PTPM_EK     "ptpm-ek"
 #define KEYS_FORMAT        1
 #define KEYS_MAX           8192
 
@@ -95,6 +96,26 @@ static int load_storage_key(struct store *store, struct ptpm *ptpm, struct secre
         if (rc != 0)
                 return rc;
         return unseal_key(store, ptpm, (struct bytes){sealed, len}, ret_key, err);
+}
+
+/*
+ * Sessions are salted with the TPM's EK so that nobody on the bus reads along. Whoever sits there
+ * could offer an EK of their own: so it has to be the one of the first start. Before any secret.
+ */
+static int check_ek(struct store *store, const struct ptpm *ptpm, bool *ret_is_known,
+                    struct err *err)
+{
+        uint8_t AUTO_FREE *known = NULL;
+        size_t len;
+        int rc = store_get_record(store, RECORD_PTPM_EK, &known, &len, err);
+
+        *ret_is_known = rc == 0;
+        if (rc == ERR_NOT_FOUND)
+                return 0;
+        if (rc != 0 || bytes_equal(ptpm_ek_public(ptpm), (struct bytes){known, len}))
+                return rc;
+        (void)err_set(err, ERR_NOT_TRUSTED, "the host's TPM has another EK than it had");
+        return err_hint(err, "this is another TPM, it was cleared, or something stands in between");
 }
 
 /* AK and CEK ------------------------------------------------------------------------------- */
@@ -198,9 +219,12 @@ int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret
         uint8_t AUTO_FREE *data = NULL;
         struct key_record keys;
         size_t len;
+        bool ek_is_known;
         int rc;
 
-        if (load_storage_key(store, ptpm, &storage, err) != 0 ||
+        if (check_ek(store, ptpm, &ek_is_known, err) != 0 ||
+            load_storage_key(store, ptpm, &storage, err) != 0 ||
+            (!ek_is_known && commit(store, RECORD_PTPM_EK, ptpm_ek_public(ptpm), err) != 0) ||
             kdf_derive(
                 &(struct kdf_request){.key = storage, .label = "ptpm key authorisation", .len = 32},
                 &auth, err) != 0)

@@ -62,9 +62,9 @@ int tpm_shutdown(struct tpm *tpm, struct err *err) MUST_CHECK;
 
 /*
  * From now on authorisation sessions are salted with this EK (TPM 2.0 Part 1, 19.6) and the first
- * parameters travel encrypted, so that a wire tap on a hardware TPM's bus sees no secret. The
- * caller has compared the EK's name with the one that was enrolled; otherwise a tap in the middle
- * may offer its own. The EK must stay loaded; freeing it ends the protection.
+ * parameters travel encrypted, so that a wire tap on a hardware TPM's bus sees no secret. Before
+ * the first secret somebody compares the EK's name with the one that was enrolled; otherwise a tap
+ * in the middle may offer its own. The EK must stay loaded; freeing it ends the protection.
  */
 void tpm_protect(struct tpm *tpm, const struct tpm_key *ek);
 
