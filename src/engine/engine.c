@@ -156,10 +156,12 @@ static int serve_channel(struct engine *engine, const struct channel *channel, u
 
 enum slot { SLOT_CORE, SLOT_CONTROL, SLOT_DATA };
 
+/* Before the TCB has said what TPM this is, nobody else is listened to: QEMU may be faster. */
 static int watch_stream(struct engine *engine, enum slot slot, const struct stream *stream,
                         struct err *err)
 {
-        const struct watch_slot wanted = {.fd = stream->fd,
+        const struct watch_slot wanted = {.fd = engine->life.state == ENGINE_WAITING ? -1
+                                                                                     : stream->fd,
                                           .generation = stream->generation,
                                           .events = stream_has_output(stream) ? EPOLLOUT : EPOLLIN};
 

@@ -1,6 +1,9 @@
 /*
  * A bound engine: the real program, with the test as its QEMU and as the TCB that decides.
  */
+#include <poll.h>
+
+#include "base/fd.h"
 #include "lib/vtpm.h"
 
 #define STARTUP  "80010000000c000001440000"
@@ -93,6 +96,23 @@ static void the_first_command_after_an_init_asks(void **state)
 }
 
 /* The guest of a QEMU that lost gets no answer of the TPM's, and nothing is stored for it. */
+/* QEMU may be faster than the TCB: what it says waits until the engine has its TPM. */
+static void qemu_waits_for_the_tcb(void **state)
+{
+        static const uint8_t get_capability[4] = {0, 0, 0, 1};
+        uint8_t answer[8];
+        struct err err = {0};
+
+        (void)state;
+        test_vtpm_kill(&v);
+        test_vtpm_spawn(&v, true);
+        assert_ok(fd_write_all(v.control, get_capability, sizeof(get_capability), &err), &err);
+        assert_int_equal(poll(&(struct pollfd){.fd = v.control, .events = POLLIN}, 1, 50), 0);
+        test_vtpm_start(&v, NULL);
+        assert_ok(fd_read_exact(v.control, answer, sizeof(answer), &err), &err);
+        assert_memory_equal(answer, "\0\0\0\0", 4);
+}
+
 static void a_refusal_holds_until_another_decision(void **state)
 {
         unsigned persists = v.n_persists;
@@ -221,6 +241,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             TEST(the_first_command_after_an_init_asks),
+            TEST(qemu_waits_for_the_tcb),
             TEST(a_refusal_holds_until_another_decision),
             TEST(a_save_gives_a_token_and_locks),
             TEST(a_save_that_is_refused_locks_nothing),

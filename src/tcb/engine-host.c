@@ -18,6 +18,7 @@ struct engine_host {
         void *user;
         bool ready;
         bool dead;
+        bool asks; /* and was not answered yet */
         uint32_t init_count;
         uint64_t sequence; /* of the save that is not durable yet, 0 if none */
         engine_reply_fn *reply;
@@ -120,7 +121,7 @@ static int take_event(struct engine_host *host, const struct wire_frame *frame, 
 
         if (wire_frame_decode(frame, &event, sizeof(event), err) != 0)
                 return err->code;
-        if (event.kind < ENGINE_EVENT_INIT || event.kind > ENGINE_EVENT_CLOSED)
+        if (event.kind < ENGINE_EVENT_INIT || event.kind > ENGINE_EVENT_REFUSED)
                 return err_set(err, ERR_MALFORMED, "engine: event of kind %u", event.kind);
         /* The witness of resets goes in one direction. */
         if (event.init_count < host->init_count)
@@ -143,13 +144,49 @@ static int take_failure(struct engine_host *host, const struct wire_frame *frame
         return err->code == 0 ? err_set(err, ERR_FAILED, "engine: %s", text) : err->code;
 }
 
+static int take_question(struct engine_host *host, enum engine_question_kind kind,
+                         struct bytes data, struct err *err)
+{
+        const struct engine_question question = {kind, data};
+
+        if (host->ops->ask == NULL || host->asks)
+                return err_set(err, ERR_MALFORMED, "engine: asks what it must not");
+        host->asks = true;
+        return host->ops->ask(host->user, &question, err);
+}
+
+static int take_claim(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_claim claim;
+        int rc = wire_frame_decode(frame, &claim, sizeof(claim), err);
+
+        return rc != 0 ? rc : take_question(host, ENGINE_ASKS_CLAIM, (struct bytes){NULL, 0}, err);
+}
+
+static int take_save(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_save save;
+        int rc = wire_frame_decode(frame, &save, sizeof(save), err);
+
+        return rc != 0 ? rc : take_question(host, ENGINE_ASKS_SAVE, save.volatile_state, err);
+}
+
+static int take_restore(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+{
+        struct engine_restore restore;
+        int rc = wire_frame_decode(frame, &restore, sizeof(restore), err);
+
+        return rc != 0 ? rc : take_question(host, ENGINE_ASKS_RESTORE, restore.token, err);
+}
+
 static const struct {
         uint16_t code;
         int (*take)(struct engine_host *host, const struct wire_frame *frame, struct err *err);
 } takers[] = {
     {engine_ready_code, take_ready},       {engine_persist_code, take_persist},
     {engine_response_code, take_response}, {engine_event_code, take_event},
-    {engine_failed_code, take_failure},
+    {engine_failed_code, take_failure},    {engine_claim_code, take_claim},
+    {engine_save_code, take_save},         {engine_restore_code, take_restore},
 };
 
 static int on_frame(void *user, struct wire_frame *frame, struct err *err)
@@ -200,7 +237,7 @@ static int start_process(struct engine_host *host, const struct engine_host_requ
 static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
                           struct err *err)
 {
-        struct engine_start start = {.permanent = request->permanent};
+        struct engine_start start = {.flags = request->flags, .permanent = request->permanent};
         int core[2];
         int rc;
 
@@ -237,6 +274,26 @@ int engine_host_start(const struct engine_host_request *request, struct engine_h
         }
         *ret_host = host;
         return 0;
+}
+
+void engine_host_hand_over(struct engine_host *host, const struct engine_host_ops *ops, void *user)
+{
+        host->ops = ops;
+        host->user = user;
+}
+
+int engine_host_decide(struct engine_host *host, const struct engine_decided *decided,
+                       struct err *err)
+{
+        if (host->dead || !host->asks)
+                return 0;
+        host->asks = false;
+        return wire_event_send(host->core, engine_decided_code, 0, 0, decided, NULL, err);
+}
+
+uint32_t engine_host_init_count(const struct engine_host *host)
+{
+        return host->init_count;
 }
 
 void engine_host_free(struct engine_host *host)

@@ -14,6 +14,13 @@
 struct engine_host;
 struct vmm_zygote;
 
+/* What a bound engine asks (wire/engine.def); data is the volatile state or the token. */
+enum engine_question_kind { ENGINE_ASKS_CLAIM, ENGINE_ASKS_SAVE, ENGINE_ASKS_RESTORE };
+struct engine_question {
+        enum engine_question_kind kind;
+        struct bytes data;
+};
+
 struct engine_host_ops {
         void (*ready)(void *user);
         /* Store this; engine_host_persisted() when it is durable. An error ends the engine. */
@@ -21,6 +28,8 @@ struct engine_host_ops {
         void (*event)(void *user, enum engine_event_kind kind, uint32_t init_count);
         /* It is gone, or has been ended for breaking the protocol. */
         void (*died)(void *user, const struct err *err);
+        /* engine_host_decide() answers it, now or later. NULL: no engine of theirs may ask. */
+        int (*ask)(void *user, const struct engine_question *question, struct err *err);
 };
 
 struct engine_host_request {
@@ -31,7 +40,8 @@ struct engine_host_request {
         uint64_t memory_max;
         uid_t uid;
         const uint8_t *uuid;    /* 16 bytes */
-        struct bytes permanent; /* empty: manufacture */
+        uint32_t flags;         /* of enum engine_start_flags */
+        struct bytes permanent; /* empty: manufacture, unless ENGINE_START_EMPTY */
         int control;            /* QEMU's emulator channel, the engine's end; stays ours */
         const struct engine_host_ops *ops;
         void *user;
@@ -40,6 +50,16 @@ struct engine_host_request {
 /* Starts an engine for the request's vTPM; ops tell what it asks and when it ends. */
 int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
                       struct err *err) MUST_CHECK;
+
+/* Another owner takes the engine over; its ops are told from now on. */
+void engine_host_hand_over(struct engine_host *host, const struct engine_host_ops *ops, void *user);
+
+/* Answers the engine's question; it asks one at a time. */
+int engine_host_decide(struct engine_host *host, const struct engine_decided *decided,
+                       struct err *err) MUST_CHECK;
+
+/* INITs of QEMU's so far. */
+uint32_t engine_host_init_count(const struct engine_host *host);
 
 /* Kills the engine if it runs; ops are not called any more, and may call this. NULL is allowed. */
 void engine_host_free(struct engine_host *host);

@@ -123,6 +123,11 @@ int instances_load(struct instance_host *host, struct instance **ret_list, struc
         return 0;
 }
 
+static void note_use(struct instance *instance)
+{
+        instance->last_use = (uint64_t)time(NULL);
+}
+
 /* The engine's wishes ------------------------------------------------------------------------ */
 
 static void on_stored(void *user, uint64_t sequence)
@@ -154,11 +159,13 @@ static int on_persist(void *user, const struct engine_persist *persist, struct e
             store_put_blob(instance->host->store, &put, err) != 0)
                 return err->code;
         instance->stored.sequence++;
+        note_use(instance);
         return commit_then(instance->host->commit, on_stored, instance, persist->sequence, err);
 }
 
 static void end_engine(struct instance *instance)
 {
+        note_use(instance);
         commit_forget(instance->host->commit, instance);
         engine_host_free(TAKE(instance->engine));
         if (instance->sm.state != INSTANCE_IDLE && instance->sm.state != INSTANCE_GONE)
@@ -178,6 +185,7 @@ static void on_ready(void *user)
                 return;
         }
         sm_move(&instance->sm, INSTANCE_LIVE);
+        note_use(instance);
         instance->ops->started(instance->user, NULL);
 }
 
@@ -206,27 +214,74 @@ static void on_died(void *user, const struct err *err)
                 instance->ops->started(instance->user, err);
 }
 
-static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event, on_died};
+static int on_ask(void *user, const struct engine_question *question, struct err *err)
+{
+        struct instance *instance = user;
 
-static int start_engine(struct instance *instance, struct bytes permanent, int control,
-                        struct err *err)
+        if (instance->ops->ask == NULL)
+                return err_set(err, ERR_MALFORMED, "engine: asks what it must not");
+        return instance->ops->ask(instance->user, question, err);
+}
+
+static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event, on_died, on_ask};
+
+static uint32_t next_uid(struct instance_host *host)
+{
+        host->next_uid = (host->next_uid + 1) % UIDS;
+        return (uint32_t)host->config->uid_base + 1 + host->next_uid;
+}
+
+/* What every engine of this instance has in common; ops and user are the caller's. */
+static struct engine_host_request engine_request(struct instance *instance, uint32_t flags,
+                                                 int control)
 {
         struct instance_host *host = instance->host;
-        struct engine_host_request request = {.event = host->event,
-                                              .zygote = host->zygote,
-                                              .path = host->engine_path,
-                                              .memory_max = ENGINE_MEMORY_MAX,
-                                              .uuid = instance->stored.block.uuid,
-                                              .permanent = permanent,
-                                              .control = control,
-                                              .ops = &engine_ops,
-                                              .user = instance};
 
-        host->next_uid = (host->next_uid + 1) % UIDS;
-        instance->uid = (uint32_t)host->config->uid_base + 1 + host->next_uid;
-        request.uid = instance->uid;
+        return (struct engine_host_request){.event = host->event,
+                                            .zygote = host->zygote,
+                                            .path = host->engine_path,
+                                            .uid = next_uid(host),
+                                            .memory_max = ENGINE_MEMORY_MAX,
+                                            .uuid = instance->stored.block.uuid,
+                                            .flags = flags,
+                                            .control = control};
+}
+
+static int start_engine(struct instance *instance, struct bytes permanent, uint32_t flags,
+                        int control, struct err *err)
+{
+        struct engine_host_request request = engine_request(instance, flags, control);
+
+        request.permanent = permanent;
+        request.ops = &engine_ops;
+        request.user = instance;
+        instance->uid = request.uid;
         instance->init_count = 0;
         return engine_host_start(&request, &instance->engine, err);
+}
+
+int instance_start_second(struct instance *instance, int control, const struct engine_host_ops *ops,
+                          void *user, struct engine_host **ret_engine, struct err *err)
+{
+        struct engine_host_request request =
+            engine_request(instance, ENGINE_START_BOUND | ENGINE_START_EMPTY, control);
+
+        request.ops = ops;
+        request.user = user;
+        return engine_host_start(&request, ret_engine, err);
+}
+
+void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
+                           const struct instance_user *ops, void *user)
+{
+        instance_stop(instance);
+        instance->ops = ops;
+        instance->user = user;
+        instance->engine = engine;
+        instance->init_count = engine_host_init_count(engine);
+        engine_host_hand_over(engine, &engine_ops, instance);
+        sm_move(&instance->sm, INSTANCE_STARTING);
+        sm_move(&instance->sm, INSTANCE_LIVE);
 }
 
 /* Life ----------------------------------------------------------------------------------------- */
@@ -277,7 +332,7 @@ int instance_create(struct instance_host *host, const char *name, const uint8_t 
                 instance->manufacture_control = control[0];
                 rc = store_new(instance, name, uuid, err);
                 if (rc == 0) {
-                        rc = start_engine(instance, (struct bytes){NULL, 0}, control[1], err);
+                        rc = start_engine(instance, (struct bytes){NULL, 0}, 0, control[1], err);
                         if (rc != 0)
                                 forget_stored(instance);
                 }
@@ -333,8 +388,8 @@ void instance_abandon(struct instance *instance, const struct err *err)
         instance->ops->started(instance->user, err);
 }
 
-int instance_start(struct instance *instance, int control, const struct instance_user *ops,
-                   void *user, struct err *err)
+static int start_stored(struct instance *instance, uint32_t flags, int control,
+                        const struct instance_user *ops, void *user, struct err *err)
 {
         struct store_blob permanent;
         int rc;
@@ -352,11 +407,24 @@ int instance_start(struct instance *instance, int control, const struct instance
         }
         instance->ops = ops;
         instance->user = user;
-        rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, control, err);
+        rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, flags, control,
+                          err);
         store_blob_free(&permanent);
         if (rc == 0)
                 sm_move(&instance->sm, INSTANCE_STARTING);
         return rc;
+}
+
+int instance_start(struct instance *instance, int control, const struct instance_user *ops,
+                   void *user, struct err *err)
+{
+        return start_stored(instance, 0, control, ops, user, err);
+}
+
+int instance_start_bound(struct instance *instance, int control, const struct instance_user *ops,
+                         void *user, struct err *err)
+{
+        return start_stored(instance, ENGINE_START_BOUND, control, ops, user, err);
 }
 
 void instance_stop(struct instance *instance)

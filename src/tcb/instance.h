@@ -43,10 +43,17 @@ struct instance_user {
         void (*started)(void *user, const struct err *err);
         void (*event)(void *user, enum engine_event_kind kind, uint32_t init_count);
         void (*died)(void *user, const struct err *err);
+        /* Of an instance started with ENGINE_START_BOUND: engine_host_decide() answers. */
+        int (*ask)(void *user, const struct engine_question *question, struct err *err);
 };
+
+struct bound;
+struct vm;
 
 struct instance {
         struct instance *next;
+        struct vm *vm;       /* of a VM of ours, else NULL */
+        struct bound *bound; /* of an operator-bound one, else NULL; see bound.h */
         struct instance_host *host;
         struct sm sm;
         struct store_instance stored;
@@ -54,6 +61,7 @@ struct instance {
         size_t ek_pub_len;
         struct engine_host *engine;
         uint32_t init_count;
+        uint64_t last_use; /* it started, saved or ended then; seconds since 1970, 0: not yet */
         uint32_t uid;
         uint64_t pending; /* engine's number of the save that is being committed */
         const struct instance_user *ops;
@@ -78,6 +86,19 @@ int instance_create(struct instance_host *host, const char *name, const uint8_t 
 /* Starts the engine on the instance's stored state. control is the engine's end; stays ours. */
 int instance_start(struct instance *instance, int control, const struct instance_user *ops,
                    void *user, struct err *err) MUST_CHECK;
+
+/* The same for a QEMU that we did not start: its user is asked (instance_user.ask). */
+int instance_start_bound(struct instance *instance, int control, const struct instance_user *ops,
+                         void *user, struct err *err) MUST_CHECK;
+
+/*
+ * An engine beside the instance's own, without a TPM until a restore brings it one; it belongs to
+ * the caller, until instance_adopt_engine() makes it the instance's in place of the other.
+ */
+int instance_start_second(struct instance *instance, int control, const struct engine_host_ops *ops,
+                          void *user, struct engine_host **ret_engine, struct err *err) MUST_CHECK;
+void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
+                           const struct instance_user *ops, void *user);
 
 /* Ends the engine, if one runs. died() is not called. */
 void instance_stop(struct instance *instance);

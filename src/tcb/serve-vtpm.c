@@ -5,30 +5,13 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "tcb/bound.h"
 #include "tcb/create.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
+#include "tcb/vtpm-answer.h"
 
-static void fill(const struct instance *instance, struct tcb_vtpm *ret)
-{
-        *ret = (struct tcb_vtpm){
-            .name = wire_text(instance->stored.name),
-            .state = wire_text(sm_name(&instance->sm)),
-            .init_count = instance->init_count,
-            .sequence = instance->stored.sequence,
-            .ek_pub = {instance->ek_pub, instance->ek_pub_len},
-            .pid = instance->engine == NULL ? 0 : (uint32_t)engine_host_pid(instance->engine),
-        };
-        memcpy(ret->uuid, instance->stored.block.uuid, sizeof(ret->uuid));
-}
-
-static void answer_vtpm(struct request *request, const struct instance *instance)
-{
-        struct tcb_vtpm vtpm;
-
-        fill(instance, &vtpm);
-        request_answer(request, tcb_vtpm_code, &vtpm, NULL);
-}
+#define PRECISE_MAX 256 /* engines whose memory a list measures precisely */
 
 static int find(struct tcb *tcb, struct bytes text, struct instance **ret, struct err *err)
 {
@@ -46,7 +29,7 @@ static void on_created(void *user, struct instance *instance, const struct err *
         if (failure != NULL)
                 request_fail(request, failure);
         else
-                answer_vtpm(request, instance);
+                vtpm_answer(request, instance);
 }
 
 static int serve_create(struct tcb *tcb, const void *message, struct request *request,
@@ -64,13 +47,13 @@ static int serve_create(struct tcb *tcb, const void *message, struct request *re
 static int serve_list(struct tcb *tcb, const void *message, struct request *request,
                       struct err *err)
 {
+        size_t live = 0;
+
         (void)message;
         (void)err;
         for (const struct instance *i = tcb->instances; i != NULL; i = i->next) {
-                struct tcb_vtpm vtpm;
-
-                fill(i, &vtpm);
-                request_send(request, tcb_vtpm_code, &vtpm);
+                vtpm_send(request, i, live < PRECISE_MAX);
+                live += i->engine != NULL;
         }
         request_done(request);
         return 0;
@@ -84,16 +67,8 @@ static int serve_show(struct tcb *tcb, const void *message, struct request *requ
 
         if (find(tcb, show->name, &instance, err) != 0)
                 return err->code;
-        answer_vtpm(request, instance);
+        vtpm_answer(request, instance);
         return 0;
-}
-
-static bool has_vm(const struct tcb *tcb, const struct instance *instance)
-{
-        for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
-                if (vm->instance == instance)
-                        return true;
-        return false;
 }
 
 static int serve_delete(struct tcb *tcb, const void *message, struct request *request,
@@ -104,7 +79,7 @@ static int serve_delete(struct tcb *tcb, const void *message, struct request *re
 
         if (find(tcb, delete->name, &instance, err) != 0)
                 return err->code;
-        if (has_vm(tcb, instance)) {
+        if (instance->vm != NULL) {
                 (void)err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM", instance->stored.name);
                 return err_hint(err, "catena vm destroy %s", instance->stored.name);
         }
@@ -137,7 +112,8 @@ static void on_engine_started(void *user, const struct err *err)
                 on_engine_died(user, err);
 }
 
-static const struct instance_user open_ops = {on_engine_started, on_engine_event, on_engine_died};
+static const struct instance_user open_ops = {
+    .started = on_engine_started, .event = on_engine_event, .died = on_engine_died};
 
 /* The socket can be used at once; what comes before the engine is ready waits in it. */
 static int serve_open(struct tcb *tcb, const void *message, struct request *request,
@@ -151,9 +127,15 @@ static int serve_open(struct tcb *tcb, const void *message, struct request *requ
 
         if (find(tcb, open->name, &instance, err) != 0)
                 return err->code;
-        if (has_vm(tcb, instance))
+        if (instance->vm != NULL)
                 return err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM of this host",
                                instance->stored.name);
+        if (instance->bound != NULL && bound_look(instance->bound).saved) {
+                (void)err_set(err, ERR_CONFLICT, "vTPM %s belongs to a saved VM",
+                              instance->stored.name);
+                return err_hint(err, "restore the VM, or start it anew, which gives the saved one "
+                                     "up");
+        }
         if (fd_socketpair(SOCK_STREAM, pair, err) != 0)
                 return err->code;
         rc = instance_start(instance, pair[1], &open_ops, instance, err);
@@ -164,8 +146,55 @@ static int serve_open(struct tcb *tcb, const void *message, struct request *requ
         return rc;
 }
 
+/* A socket for an operator's QEMU. --------------------------------------------------------------
+ */
+
+struct listening {
+        struct instance *instance;
+        struct request *request;
+};
+
+static void on_listening(void *user, uint64_t value)
+{
+        struct listening *listening = user;
+
+        (void)value;
+        vtpm_answer(listening->request, listening->instance);
+        free(listening);
+}
+
+static int serve_listen(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        const struct tcb_vtpm_listen *listen = message;
+        struct socket_path socket = {
+            .uid = listen->uid, .gid = listen->gid, .mode = (mode_t)listen->mode};
+        struct listening *listening;
+        struct instance *instance;
+        int rc = find(tcb, listen->name, &instance, err);
+
+        if (rc != 0)
+                return rc;
+        if (instance->vm != NULL)
+                return err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM of this host",
+                               instance->stored.name);
+        wire_text_copy(listen->path, socket.path, sizeof(socket.path));
+        listening = malloc(sizeof(*listening));
+        if (listening == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        *listening = (struct listening){instance, request};
+        rc = bound_create(tcb, instance, &socket, on_listening, listening, err);
+        if (rc != 0)
+                free(listening);
+        return rc;
+}
+
 const struct server_row server_rows_vtpm[] = {
-    {tcb_vtpm_create_code, serve_create}, {tcb_vtpm_list_code, serve_list},
-    {tcb_vtpm_show_code, serve_show},     {tcb_vtpm_delete_code, serve_delete},
-    {tcb_vtpm_open_code, serve_open},     {0, NULL},
+    {tcb_vtpm_create_code, serve_create},
+    {tcb_vtpm_list_code, serve_list},
+    {tcb_vtpm_show_code, serve_show},
+    {tcb_vtpm_delete_code, serve_delete},
+    {tcb_vtpm_open_code, serve_open},
+    {tcb_vtpm_listen_code, serve_listen},
+    {0, NULL},
 };

@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "tcb/accel-note.h"
+#include "tcb/bound.h"
 #include "tcb/manufacture.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
@@ -61,6 +62,7 @@ static int open_platform(struct tcb *tcb, struct err *err)
 static int open_instances(struct tcb *tcb, struct err *err)
 {
         struct instance_host *host = &tcb->instance_host;
+        int rc;
 
         if (commit_new(tcb->event, tcb->store, &tcb->commit, err) != 0 ||
             tcb_config_program(&tcb->config, "catena-vtpm", host->engine_path, err) != 0 ||
@@ -75,7 +77,8 @@ static int open_instances(struct tcb *tcb, struct err *err)
         if (instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
         tcb->accel_memory = accel_note_get(&tcb->config);
-        return vms_load(tcb, err);
+        rc = vms_load(tcb, err);
+        return rc != 0 ? rc : bounds_load(tcb, err);
 }
 
 static bool any_vm_on(const struct tcb *tcb)
@@ -178,6 +181,7 @@ static void end_instances(struct tcb *tcb)
         (void)err_set(&err, ERR_UNREACHABLE, "the trusted core ends");
         for (struct instance *i = tcb->instances; i != NULL; i = next) {
                 next = i->next;
+                bound_free(i->bound);
                 if (i->sm.state == INSTANCE_MANUFACTURING)
                         instance_abandon(i, &err); /* frees it */
                 else
@@ -264,6 +268,7 @@ void tcb_forget_instance(struct tcb *tcb, struct instance *instance)
 {
         struct instance **at = &tcb->instances;
 
+        bound_free(instance->bound);
         while (*at != NULL && *at != instance)
                 at = &(*at)->next;
         if (*at != NULL)

@@ -91,7 +91,7 @@ static void answers_unasked(void)
 static void says_an_unknown_event(void)
 {
         ready();
-        event(5, 1);
+        event(99, 1);
 }
 
 static void counts_backwards(void)
@@ -99,6 +99,36 @@ static void counts_backwards(void)
         ready();
         event(ENGINE_EVENT_INIT, 7);
         event(ENGINE_EVENT_INIT, 6);
+}
+
+static void claims(void)
+{
+        const struct engine_claim message = {0};
+
+        ready();
+        say(engine_claim_code, &message);
+}
+
+static void claims_twice(void)
+{
+        claims();
+        claims();
+}
+
+static void saves_its_vm(void)
+{
+        const struct engine_save message = {.volatile_state = wire_text("volatile")};
+
+        ready();
+        say(engine_save_code, &message);
+}
+
+static void restores_its_vm(void)
+{
+        const struct engine_restore message = {.token = wire_text("token")};
+
+        ready();
+        say(engine_restore_code, &message);
 }
 
 static void fails_with_code_0(void)
@@ -126,6 +156,10 @@ static void dies_when_ready(void)
 
 static void (*const scripts[])(void) = {
     ready,
+    claims,
+    claims_twice,
+    saves_its_vm,
+    restores_its_vm,
     saves_and_waits,
     ready_twice,
     saves_twice_at_once,
@@ -184,6 +218,8 @@ struct rig {
         unsigned events;
         unsigned died;
         unsigned replies;
+        unsigned asked;
+        enum engine_question_kind kind;
         uint64_t sequence;
         size_t len;
         struct err why;
@@ -222,7 +258,18 @@ static void on_died(void *user, const struct err *err)
         engine_host_free(TAKE(rig.host)); /* as instances do */
 }
 
-static const struct engine_host_ops ops = {on_ready, on_persist, on_event, on_died};
+static int on_ask(void *user, const struct engine_question *question, struct err *err)
+{
+        (void)user;
+        (void)err;
+        rig.asked++;
+        rig.kind = question->kind;
+        rig.len = question->data.len;
+        return 0;
+}
+
+static const struct engine_host_ops ops = {on_ready, on_persist, on_event, on_died, NULL};
+static const struct engine_host_ops bound_ops = {on_ready, on_persist, on_event, on_died, on_ask};
 
 static void set_up(void (*script)(void))
 {
@@ -306,6 +353,40 @@ static void hands_over_one_save_at_a_time(void **state)
         tear_down();
 }
 
+/* Questions reach the owner that expects them, and only that one. */
+static void asks_its_owner(void **state)
+{
+        static const struct {
+                void (*script)(void);
+                enum engine_question_kind kind;
+                size_t len;
+        } rows[] = {
+            {claims, ENGINE_ASKS_CLAIM, 0},
+            {saves_its_vm, ENGINE_ASKS_SAVE, 8},
+            {restores_its_vm, ENGINE_ASKS_RESTORE, 5},
+        };
+        const struct engine_decided decided = {0};
+        struct err err = {0};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                set_up(rows[i].script);
+                engine_host_hand_over(rig.host, &bound_ops, NULL);
+                run_until(&rig.asked);
+                assert_int_equal(rig.kind, rows[i].kind);
+                assert_int_equal(rig.len, rows[i].len);
+                assert_ok(engine_host_decide(rig.host, &decided, &err), &err);
+                assert_int_equal(rig.died, 0);
+                tear_down();
+        }
+        set_up(claims_twice);
+        engine_host_hand_over(rig.host, &bound_ops, NULL);
+        run_until(&rig.died);
+        assert_int_equal(rig.asked, 1);
+        assert_int_equal(rig.why.code, ERR_MALFORMED);
+        tear_down();
+}
+
 static void ends_who_breaks_the_protocol(void **state)
 {
         static const struct {
@@ -314,6 +395,9 @@ static void ends_who_breaks_the_protocol(void **state)
                 unsigned persists;
                 unsigned events;
         } rows[] = {
+            {claims, ERR_MALFORMED, 0, 0},
+            {saves_its_vm, ERR_MALFORMED, 0, 0},
+            {restores_its_vm, ERR_MALFORMED, 0, 0},
             {ready_twice, ERR_MALFORMED, 0, 0},
             {saves_twice_at_once, ERR_MALFORMED, 1, 0},
             {saves_with_number_0, ERR_MALFORMED, 0, 0},
@@ -372,6 +456,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(starts_and_answers),
             cmocka_unit_test(hands_over_one_save_at_a_time),
+            cmocka_unit_test(asks_its_owner),
             cmocka_unit_test(ends_who_breaks_the_protocol),
             cmocka_unit_test(a_start_that_fails_leaves_nothing),
         };

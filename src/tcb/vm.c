@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "tcb/bound.h"
 #include "tcb/guest.h"
 
 #define RECORD_FORMAT 1
@@ -74,6 +75,7 @@ static struct vm *allocate(struct tcb *tcb, struct instance *instance)
 static void add(struct tcb *tcb, struct vm *vm)
 {
         vm->next = tcb->vms;
+        vm->instance->vm = vm;
         tcb->vms = vm;
 }
 
@@ -87,6 +89,8 @@ static int load_one(struct tcb *tcb, struct instance *instance, struct err *err)
 
         if (rc != 0)
                 return rc == ERR_NOT_FOUND ? 0 : rc;
+        if (bound_is_record((struct bytes){data, len}))
+                return 0;
         vm = allocate(tcb, instance);
         if (vm == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -139,6 +143,8 @@ void vm_free(struct vm *vm)
                 at = &(*at)->next;
         if (*at == vm)
                 *at = vm->next;
+        if (vm->instance->vm == vm)
+                vm->instance->vm = NULL;
         free(vm);
 }
 
@@ -252,8 +258,8 @@ static void on_engine_died(void *user, const struct err *err)
         vm_kill(vm, reason.text);
 }
 
-static const struct instance_user instance_ops = {on_engine_started, on_engine_event,
-                                                  on_engine_died};
+static const struct instance_user instance_ops = {
+    .started = on_engine_started, .event = on_engine_event, .died = on_engine_died};
 
 int vm_start_engine(struct vm *vm, struct err *err)
 {

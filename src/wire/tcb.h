@@ -6,7 +6,8 @@
 
 #include "wire/message.h"
 
-#define TCB_NAME_MAX     63 /* bytes of a VM's, a vTPM's or an image's name: [a-z0-9._-] */
+#define TCB_SOCKET_MAX   107 /* bytes of a socket's path */
+#define TCB_NAME_MAX     63  /* bytes of a VM's, a vTPM's or an image's name: [a-z0-9._-] */
 #define TCB_EVIDENCE_MAX (4U << 20)
 
 enum tcb_scope {

@@ -1,0 +1,195 @@
+/* catena vtpm create: alone, or with a socket for a QEMU that the operator starts. */
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/vtpm-view.h"
+
+/* Who may connect ----------------------------------------------------------------------------- */
+
+static bool parse_number(const char *text, uint32_t *ret)
+{
+        char *end;
+        unsigned long number = strtoul(text, &end, 10);
+
+        if (text[0] < '0' || text[0] > '9' || *end != '\0' || number >= UINT32_MAX)
+                return false;
+        *ret = (uint32_t)number;
+        return true;
+}
+
+static int choose_owner(struct cli *cli, struct tcb_vtpm_listen *listen, struct err *err)
+{
+        const char *owner = cli_option(cli, "owner");
+        const char *group = cli_option(cli, "group");
+        const struct passwd *user = NULL;
+        const struct group *found = NULL;
+
+        listen->uid = getuid();
+        listen->gid = getgid();
+        listen->mode = group == NULL ? 0600 : 0660;
+        if (owner != NULL && !parse_number(owner, &listen->uid)) {
+                user = getpwnam(owner);
+                if (user == NULL)
+                        return err_set(err, ERR_USAGE, "--owner %s: no such user", owner);
+                listen->uid = user->pw_uid;
+                listen->gid = user->pw_gid;
+        }
+        if (group != NULL && !parse_number(group, &listen->gid)) {
+                found = getgrnam(group);
+                if (found == NULL)
+                        return err_set(err, ERR_USAGE, "--group %s: no such group", group);
+                listen->gid = found->gr_gid;
+        }
+        return 0;
+}
+
+/* What to paste -------------------------------------------------------------------------------- */
+
+static json_t *qemu_arguments(const char *path)
+{
+        return json_pack("[s, o, s, s, s, s]", "-chardev",
+                         json_sprintf("socket,id=chr-vtpm,path=%s", path), "-tpmdev",
+                         "emulator,id=vtpm,chardev=chr-vtpm", "-device", "tpm-crb,tpmdev=vtpm");
+}
+
+static json_t *libvirt_xml(const char *path)
+{
+        return json_sprintf("<tpm model='tpm-crb'>\n"
+                            "  <backend type='external'>\n"
+                            "    <source type='unix' mode='connect' path='%s'/>\n"
+                            "  </backend>\n"
+                            "</tpm>\n",
+                            path);
+}
+
+static void print_words(struct cli *cli, const json_t *arguments, const json_t *xml)
+{
+        if (cli_switch(cli, "libvirt")) {
+                cli_print(cli, "\nInto <devices> of the domain:\n\n%s", json_string_value(xml));
+                return;
+        }
+        cli_print(cli, "\nQEMU's arguments:\n\n");
+        for (size_t i = 0; i + 1 < json_array_size(arguments); i += 2)
+                cli_print(cli, "  %s %s%s\n", json_string_value(json_array_get(arguments, i)),
+                          json_string_value(json_array_get(arguments, i + 1)),
+                          i + 2 < json_array_size(arguments) ? " \\" : "");
+}
+
+static int print_bound(struct cli *cli, const struct tcb_vtpm *vtpm, struct err *err)
+{
+        struct vtpm_view view;
+        json_t *arguments;
+        json_t *xml;
+        json_t *extra;
+        int rc = vtpm_view(vtpm, &view, err);
+
+        if (rc != 0)
+                return rc;
+        arguments = qemu_arguments(view.socket);
+        xml = libvirt_xml(view.socket);
+        extra = json_pack("{s:O, s:O}", "qemu_arguments", arguments, "libvirt_xml", xml);
+        rc = vtpm_view_print(cli, &view, extra, err);
+        if (rc == 0 && cli->format != CLI_JSON)
+                print_words(cli, arguments, xml);
+        json_decref(arguments);
+        json_decref(xml);
+        return rc;
+}
+
+/* The requests ----------------------------------------------------------------------------------
+ */
+
+static int print_plain(struct cli *cli, const struct tcb_vtpm *vtpm, struct err *err)
+{
+        struct vtpm_view view;
+        int rc = vtpm_view(vtpm, &view, err);
+
+        return rc != 0 ? rc : vtpm_view_print(cli, &view, NULL, err);
+}
+
+/* One that was made here and cannot have its socket goes again. */
+static void take_back(struct client *client, const char *name)
+{
+        const struct tcb_vtpm_delete delete = {.name = wire_text(name)};
+        struct tcb_done done;
+        struct err err = {0};
+
+        (void)!client_call(client, tcb_vtpm_delete_code, &delete, tcb_done_code, &done,
+                           sizeof(done), &err);
+}
+
+static int listen_too(struct cli *cli, struct client *client, struct err *err)
+{
+        struct tcb_vtpm_listen listen = {.name = wire_text(cli_arg(cli, 0)),
+                                         .path = wire_text(cli_option(cli, "socket"))};
+        struct tcb_vtpm vtpm;
+        int rc = choose_owner(cli, &listen, err);
+
+        if (rc == 0)
+                rc = client_call(client, tcb_vtpm_listen_code, &listen, tcb_vtpm_code, &vtpm,
+                                 sizeof(vtpm), err);
+        if (rc == 0)
+                return print_bound(cli, &vtpm, err);
+        take_back(client, cli_arg(cli, 0));
+        return rc;
+}
+
+static int check_options(struct cli *cli, struct err *err)
+{
+        const char *path = cli_option(cli, "socket");
+
+        if (path == NULL && (cli_switch(cli, "libvirt") || cli_option(cli, "owner") != NULL ||
+                             cli_option(cli, "group") != NULL))
+                return err_set(err, ERR_USAGE, "--libvirt, --owner and --group need --socket PATH");
+        if (path != NULL && (path[0] != '/' || strlen(path) > TCB_SOCKET_MAX))
+                return err_set(err, ERR_USAGE, "--socket %s: an absolute path of at most %d bytes",
+                               path, TCB_SOCKET_MAX);
+        return 0;
+}
+
+static int run_create(struct cli *cli, struct err *err)
+{
+        struct tcb_vtpm_create create = {.name = wire_text(cli_arg(cli, 0))};
+        struct client AUTO_CLIENT *client = NULL;
+        const char *uuid = cli_option(cli, "uuid");
+        struct tcb_vtpm vtpm;
+        int rc = check_options(cli, err);
+
+        if (rc == 0 && uuid != NULL && uuid_parse(uuid, create.uuid) != 0)
+                rc = err_set(err, ERR_USAGE, "--uuid %s is no UUID", uuid);
+        if (rc == 0)
+                rc = client_open(cli, &client, err);
+        if (rc == 0)
+                rc = client_call(client, tcb_vtpm_create_code, &create, tcb_vtpm_code, &vtpm,
+                                 sizeof(vtpm), err);
+        if (rc != 0)
+                return rc;
+        return cli_option(cli, "socket") != NULL ? listen_too(cli, client, err)
+                                                 : print_plain(cli, &vtpm, err);
+}
+
+static const struct cli_option create_options[] = {
+    {"uuid", 0, "UUID", "the UUID of the VM that it is for (default: a random one)", 0},
+    {"socket", 0, "PATH", "listen there for a QEMU that you start, and print its arguments", 0},
+    {"owner", 0, "USER", "who may connect: a user or its number (default: who asks)", 0},
+    {"group", 0, "GROUP", "a group that may connect as well", 0},
+    {"libvirt", 0, NULL, "print libvirt's XML in place of QEMU's arguments", 0},
+    {0},
+};
+
+const struct cli_verb cli_vtpm_create_verbs[] = {
+    {"vtpm", "create", "NAME", "make a vTPM with an endorsement key of its own",
+     "With --socket it is for a VM that you start yourself, with QEMU or through libvirt: the "
+     "socket is there whenever the host runs. Such a vTPM is operator-bound: the host vouches for "
+     "the TPM, not for how its VM was started. A VM that is saved can be restored once, and not "
+     "any more after it went on otherwise, since an old TPM would come back with it.\n\n"
+     "The directory of the socket must exist, and belong to root or to the socket's owner.",
+     create_options, run_create},
+    {0},
+};
