@@ -52,18 +52,21 @@ static int power_on(int control, int *ret_data, struct err *err)
         return rc;
 }
 
-int bench_target_open(const struct bench_target *target, const char *name, int *ret_control,
-                      struct err *err)
+int bench_target_create(const struct bench_target *target, const char *name, struct err *err)
 {
-        struct client *client = target->host.client;
         const struct tcb_vtpm_create create = {.name = wire_text(name)};
-        const struct tcb_vtpm_open open = {.name = wire_text(name)};
         struct tcb_vtpm vtpm;
+
+        return client_call(target->host.client, tcb_vtpm_create_code, &create, tcb_vtpm_code, &vtpm,
+                           sizeof(vtpm), err);
+}
+
+static int attach(struct client *client, const char *name, int *ret_control, struct err *err)
+{
+        const struct tcb_vtpm_open open = {.name = wire_text(name)};
         struct wire_frame frame;
 
-        if (client_call(client, tcb_vtpm_create_code, &create, tcb_vtpm_code, &vtpm, sizeof(vtpm),
-                        err) != 0 ||
-            client_send(client, tcb_vtpm_open_code, &open, err) != 0 ||
+        if (client_send(client, tcb_vtpm_open_code, &open, err) != 0 ||
             client_next(client, &frame, err) != 0)
                 return err->code;
         if (frame.message->code == tcb_vtpm_opened_code)
@@ -72,11 +75,19 @@ int bench_target_open(const struct bench_target *target, const char *name, int *
         return *ret_control < 0 ? err_set(err, ERR_MALFORMED, "no control socket") : 0;
 }
 
-int bench_target_add_vtpm(const struct bench_target *target, const char *name, int *ret_control,
-                          int *ret_data, struct err *err)
+int bench_target_open(const struct bench_target *target, const char *name, int *ret_control,
+                      struct err *err)
+{
+        int rc = bench_target_create(target, name, err);
+
+        return rc != 0 ? rc : attach(target->host.client, name, ret_control, err);
+}
+
+int bench_target_attach(const struct bench_target *target, const char *name, int *ret_control,
+                        int *ret_data, struct err *err)
 {
         int AUTO_FD control = -1;
-        int rc = bench_target_open(target, name, &control, err);
+        int rc = attach(target->host.client, name, &control, err);
 
         if (rc == 0)
                 rc = power_on(control, ret_data, err);
@@ -84,6 +95,15 @@ int bench_target_add_vtpm(const struct bench_target *target, const char *name, i
                 return err_wrap(err, "start vTPM %s", name);
         *ret_control = TAKE_FD(control);
         return 0;
+}
+
+int bench_target_add_vtpm(const struct bench_target *target, const char *name, int *ret_control,
+                          int *ret_data, struct err *err)
+{
+        int rc = bench_target_create(target, name, err);
+
+        return rc != 0 ? err_wrap(err, "start vTPM %s", name)
+                       : bench_target_attach(target, name, ret_control, ret_data, err);
 }
 
 int bench_target_start_host(struct cli *cli, const char *dir, struct bench_target *ret_target,

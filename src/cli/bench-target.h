@@ -33,6 +33,13 @@ int bench_target_start_vtpm(struct cli *cli, const char *dir, struct bench_targe
 int bench_target_start_host(struct cli *cli, const char *dir, struct bench_target *ret_target,
                             struct err *err) MUST_CHECK;
 
+/* One more vTPM of the target's TCB; one that is there, with its power on; close both descriptors.
+ */
+int bench_target_create(const struct bench_target *target, const char *name,
+                        struct err *err) MUST_CHECK;
+int bench_target_attach(const struct bench_target *target, const char *name, int *ret_control,
+                        int *ret_data, struct err *err) MUST_CHECK;
+
 /* One more vTPM of the target's TCB, and the control socket for a QEMU; close it. */
 int bench_target_open(const struct bench_target *target, const char *name, int *ret_control,
                       struct err *err) MUST_CHECK;

@@ -16,22 +16,26 @@
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/hex.h"
+#include "cli/bench-fleet.h"
 #include "cli/bench-group.h"
 #include "cli/bench-target.h"
 #include "cli/output.h"
 
-#define BATCH        50
-#define N_DEFAULT    4000
-#define N_MIN        BATCH
-#define N_MAX        1000000
-#define FLOOR_BYTES  1400 /* a permanent blob with a counter in it */
-#define COMMAND_SIZE 128
-#define EMPTY_AUTH   "00000009400000090000000000"
+#define BATCH             50
+#define N_DEFAULT         4000
+#define N_MIN             BATCH
+#define N_MAX             1000000
+#define INSTANCES_DEFAULT 1000
+#define FLOOR_BYTES       1400 /* a permanent blob with a counter in it */
+#define COMMAND_SIZE      128
+#define EMPTY_AUTH        "00000009400000090000000000"
 
 static const struct cli_option vtpm_options[] = {
     {"count", 'n', "N", "commands for each figure (default 4000)", 0},
     {"dir", 0, "DIR", "where states are written; names the file system (default TMPDIR or /tmp)",
      0},
+    {"instances", 0, "N",
+     "vTPMs that are alive at once for memory-live and what follows (default 1000; 0: none)", 0},
     {0},
 };
 
@@ -320,8 +324,12 @@ static int run_vtpm(struct cli *cli, struct err *err)
             .floor_fd = -1,
         };
         uint64_t count = 0;
+        uint64_t instances = 0;
         int rc = cli_option_number(cli, "count", N_MIN, N_MAX, N_DEFAULT, &count, err);
 
+        if (rc == 0)
+                rc = cli_option_number(cli, "instances", 0, BENCH_FLEET_MAX, INSTANCES_DEFAULT,
+                                       &instances, err);
         if (rc != 0)
                 return rc;
         if (base == NULL)
@@ -338,6 +346,8 @@ static int run_vtpm(struct cli *cli, struct err *err)
         else
                 rc = run_all(cli, &bench, err);
         clean_up(cli, &bench);
+        if (rc == 0 && instances > 0 && !cli_interrupted())
+                rc = bench_fleet(cli, base, (size_t)instances, err);
         return rc;
 }
 
@@ -346,7 +356,9 @@ const struct cli_verb cli_bench_vtpm_verbs[] = {
      "Median microseconds of getrandom, pcr-extend, pcr-read and nv-increment, in batches that "
      "take turns with swtpm's, and of nv-increment beside pwrite and fdatasync of as many bytes on "
      "the same file system (nv-increment-floor); and what 64 vTPMs write in a second beside one "
-     "(group-commit-64). Our vTPM is one of a TCB started for this: its "
+     "(group-commit-64). Kilobytes of the whole machine, kernel and TCB included, for each "
+     "of N vTPMs alive beside swtpm's (memory-live). Our vTPM is one of a TCB started for this: "
+     "its "
      "state is sealed and durable before each answer; swtpm's is not.",
      vtpm_options, run_vtpm},
     {0},

@@ -327,7 +327,12 @@ int core_receive(struct engine *engine, struct err *err)
         if (rc != 0)
                 return rc;
         for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
-                if (handlers[i].code == frame.message->code)
-                        return handlers[i].handle(engine, &frame, err);
+                if (handlers[i].code == frame.message->code) {
+                        rc = handlers[i].handle(engine, &frame, err);
+                        /* A state that was loaded needs no second place. */
+                        if (frame.payload.len > ENGINE_COMMAND_MAX)
+                                wire_link_rest(engine->core);
+                        return rc;
+                }
         return protocol_error("unexpected message", err);
 }

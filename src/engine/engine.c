@@ -22,12 +22,20 @@ static bool power_agrees(const struct sm *sm)
         return vtpm_is_on() == (sm->state == ENGINE_PRIVATE || sm->state == ENGINE_RUNNING);
 }
 
+/*
+ * One process is one TPM (vtpm.h), so one engine: not from the heap, where its buffers, most of
+ * them never touched, would be cleared page by page.
+ */
+static struct engine the_engine;
+static bool in_use;
+
 int engine_new_detached(struct engine **ret_engine, struct err *err)
 {
-        struct engine *engine = calloc(1, sizeof(*engine));
+        struct engine *engine = &the_engine;
 
-        if (engine == NULL)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (in_use)
+                return err_set(err, ERR_CONFLICT, "this process has an engine");
+        in_use = true;
         sm_init(&engine->life, "engine", states, ENGINE_STATE_COUNT, ENGINE_WAITING, power_agrees);
         stream_init(&engine->control, -1);
         stream_init(&engine->data, -1);
@@ -70,7 +78,7 @@ void engine_free(struct engine *engine)
         stream_close(&engine->data);
         fd_close(&engine->passed_fd);
         explicit_bzero(engine, sizeof(*engine));
-        free(engine);
+        in_use = false;
 }
 
 int engine_power_on(struct engine *engine, enum engine_state state, struct err *err)

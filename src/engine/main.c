@@ -3,6 +3,7 @@
  * control channel; or, as catena-vtpm --zygote, with descriptor 3 alone (zygote.h). Opens nothing.
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "engine/interpose.h"
 #include "engine/vtpm.h"
 #include "engine/zygote.h"
+
+#define BLOCK_OF_PAGES 16384
 
 /* What the sandbox and the start before it lack, for the TCB and the log. */
 static const char *join(const char *start)
@@ -77,6 +80,8 @@ int main(int argc, char **argv)
         int rc;
 
         log_init("catena-vtpm", LOG_LEVEL_INFO);
+        /* Large blocks get pages of their own and give them back when they are freed. */
+        (void)mallopt(M_MMAP_THRESHOLD, BLOCK_OF_PAGES);
         interpose_warm_up();
         if (argc > 1 && !zygote)
                 rc = err_set(&err, ERR_USAGE, "not started by catena-tcb");

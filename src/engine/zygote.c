@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "engine/confine.h"
 #include "engine/interpose.h"
+#include "engine/warm.h"
 #include "wire/link.h"
 #include "wire/zygote.h"
 
@@ -245,6 +246,8 @@ int zygote_run(struct zygote_child *ret_child, struct err *err)
         pid_t pid = 1;
         int rc = keep_few_capabilities(err);
 
+        if (rc == 0)
+                rc = warm_up(err);
         if (rc == 0)
                 rc = confine_prepare(err);
         if (rc == 0)

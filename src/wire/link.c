@@ -34,6 +34,7 @@ struct wire_link {
         uint8_t *in; /* header and payload of the frame that is arriving */
         size_t in_cap;
         size_t in_len;
+        size_t in_high; /* most of it that was ever used */
         int in_fds[FD_PASS_MAX];
         size_t n_in_fds;
 
@@ -103,18 +104,32 @@ static void drop_output(struct wire_link *link)
         link->queued = 0;
 }
 
+/* A link at rest keeps no buffer; thousands of them may rest. */
+static void release_input(struct wire_link *link)
+{
+        if (link->in != NULL)
+                explicit_bzero(link->in, link->in_high);
+        free(link->in);
+        link->in = NULL;
+        link->in_cap = 0;
+        link->in_high = 0;
+}
+
 void wire_link_free(struct wire_link *link)
 {
         if (link == NULL)
                 return;
         drop_output(link);
         drop_in_fds(link);
-        if (link->in != NULL) {
-                explicit_bzero(link->in, link->in_cap);
-                free(link->in);
-        }
+        release_input(link);
         fd_close(&link->fd);
         free(link);
+}
+
+void wire_link_rest(struct wire_link *link)
+{
+        if (link->in_len == 0)
+                release_input(link);
 }
 
 int wire_link_fd(const struct wire_link *link)
@@ -172,6 +187,8 @@ static int read_some(struct wire_link *link, size_t want, struct err *err)
                         fd_close(&fds[i]);
         }
         link->in_len += (size_t)k;
+        if (link->in_high < link->in_len)
+                link->in_high = link->in_len;
         return 0;
 }
 
@@ -216,6 +233,8 @@ static int fill(struct wire_link *link, struct header *ret, struct err *err)
                 rc = reserve_input(link, PACKET_MAX, err);
                 if (rc == 0)
                         rc = read_some(link, PACKET_MAX, err);
+                if (rc == WIRE_AGAIN)
+                        release_input(link);
                 if (rc != 0)
                         return rc;
                 if (link->in_len < WIRE_HEADER_SIZE || parse_header(link, &h, err) != 0 ||

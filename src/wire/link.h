@@ -51,6 +51,12 @@ int wire_link_fd(const struct wire_link *link);
 int wire_link_receive(struct wire_link *link, struct wire_frame *ret_frame,
                       struct err *err) MUST_CHECK;
 
+/*
+ * Gives the receive buffer back until the next frame: the last one's payload is gone. A link that
+ * answered WIRE_AGAIN has done so by itself.
+ */
+void wire_link_rest(struct wire_link *link);
+
 /* Decodes a frame's payload into the struct of its message; see wire_decode(). */
 int wire_frame_decode(const struct wire_frame *frame, void *ret_message, size_t ret_size,
                       struct err *err) MUST_CHECK;

@@ -1,0 +1,237 @@
+#include "cli/bench-fleet.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "cli/bench-target.h"
+#include "cli/output.h"
+
+#define SWTPMS       32
+#define MEMINFO_MAX  16384
+#define SETTLE_TRIES 50
+#define SETTLE_NSEC  100000000
+#define SETTLED_KB   256
+
+struct member {
+        int control;
+        int data;
+};
+
+struct fleet {
+        char dir[64];
+        struct bench_target target; /* the host */
+        struct member *members;
+        size_t n;
+        double idle_kb; /* of the whole machine, with every vTPM made and none alive */
+};
+
+static const uint8_t startup[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
+
+/* ---- memory ---- */
+
+static double meminfo(const char *text, const char *name)
+{
+        const char *at = strstr(text, name);
+
+        return at == NULL ? 0 : strtod(at + strlen(name), NULL);
+}
+
+/*
+ * What the whole machine uses, processes and kernel alike: all memory but what is free or could be
+ * at once, files' pages and the kernel's caches.
+ */
+static int used_kb(double *ret_kb, struct err *err)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        const char *text;
+        size_t len;
+
+        if (fs_read_file("/proc/meminfo", MEMINFO_MAX, &data, &len, err) != 0)
+                return err->code;
+        text = (const char *)data;
+        *ret_kb =
+            meminfo(text, "MemTotal:") - meminfo(text, "MemFree:") - meminfo(text, "Buffers:") -
+            (meminfo(text, "\nCached:") - meminfo(text, "Shmem:")) - meminfo(text, "SReclaimable:");
+        return 0;
+}
+
+/* The kernel gives back by and by what ended processes had: until the figure stands still. */
+static int settled_kb(double *ret_kb, struct err *err)
+{
+        const struct timespec pause = {.tv_nsec = SETTLE_NSEC};
+        double last = 0;
+        int rc = used_kb(&last, err);
+
+        for (int i = 0; rc == 0 && i < SETTLE_TRIES; i++) {
+                double now = 0;
+
+                (void)nanosleep(&pause, NULL);
+                rc = used_kb(&now, err);
+                if (rc == 0 && now > last - SETTLED_KB && now < last + SETTLED_KB) {
+                        *ret_kb = now;
+                        return 0;
+                }
+                last = now;
+        }
+        *ret_kb = last;
+        return rc;
+}
+
+/* ---- the fleet ---- */
+
+static void member_name(size_t i, char ret_name[32])
+{
+        (void)snprintf(ret_name, 32, "fleet-%zu", i);
+}
+
+static int for_all(struct cli *cli, struct fleet *fleet,
+                   int (*one)(struct fleet *fleet, size_t i, struct err *err), const char *what,
+                   struct err *err)
+{
+        int rc = 0;
+
+        for (size_t i = 0; rc == 0 && i < fleet->n; i++) {
+                if (cli_interrupted())
+                        return err_set(err, ERR_INTERRUPTED, "interrupted");
+                rc = one(fleet, i, err);
+                if (rc != 0)
+                        return err_wrap(err, "%s vTPM %zu", what, i);
+        }
+        (void)cli;
+        return rc;
+}
+
+static int create_one(struct fleet *fleet, size_t i, struct err *err)
+{
+        char name[32];
+
+        member_name(i, name);
+        return bench_target_create(&fleet->target, name, err);
+}
+
+static int run(const struct fleet *fleet, size_t i, const uint8_t *command, size_t len,
+               struct err *err)
+{
+        const struct bench_target target = {.data_fd = fleet->members[i].data};
+        uint32_t code = 0;
+        int rc = bench_target_run(&target, command, len, &code, err);
+
+        return rc == 0 && code != 0 ? err_set(err, ERR_TPM, "TPM error 0x%x", code) : rc;
+}
+
+static int start_one(struct fleet *fleet, size_t i, struct err *err)
+{
+        struct member *member = &fleet->members[i];
+        char name[32];
+        int rc;
+
+        member_name(i, name);
+        rc = bench_target_attach(&fleet->target, name, &member->control, &member->data, err);
+        return rc != 0 ? rc : run(fleet, i, startup, sizeof(startup), err);
+}
+
+/* ---- the figures ---- */
+
+/* Kilobytes of one swtpm, started alike; 0 where there is none. */
+static double swtpm_kb(struct cli *cli, const struct fleet *fleet)
+{
+        struct bench_target targets[SWTPMS];
+        struct err err = {0};
+        double before = 0;
+        double after = 0;
+        int rc = settled_kb(&before, &err);
+        size_t n = 0;
+
+        for (; rc == 0 && n < SWTPMS; n++) {
+                char dir[128];
+                uint32_t code;
+
+                (void)snprintf(dir, sizeof(dir), "%s/swtpm-%zu", fleet->dir, n);
+                targets[n] = (struct bench_target)BENCH_TARGET_NONE;
+                rc = fs_make_dir(dir, 0700, &err);
+                if (rc == 0)
+                        rc = bench_target_start_swtpm(dir, &targets[n], &err);
+                if (rc == 0)
+                        rc = bench_target_run(&targets[n], startup, sizeof(startup), &code, &err);
+        }
+        if (rc == 0)
+                rc = settled_kb(&after, &err);
+        while (n > 0)
+                bench_target_stop(&targets[--n]);
+        if (rc != 0)
+                cli_note(cli, "no baseline: %s", err.text);
+        return rc != 0 ? 0 : (after - before) / SWTPMS;
+}
+
+static int print_memory(struct cli *cli, const struct fleet *fleet, const char *name, double base,
+                        struct err *err)
+{
+        double now = 0;
+        int rc = settled_kb(&now, err);
+        const double each = (now - fleet->idle_kb) / (double)fleet->n;
+        json_t *figure;
+
+        if (rc != 0)
+                return rc;
+        figure = json_pack("{s:s,s:f,s:s,s:I}", "name", name, "value", each, "unit", "kB", "n",
+                           (json_int_t)fleet->n);
+        if (figure != NULL && base > 0) {
+                (void)json_object_set_new(figure, "baseline", json_real(base));
+                (void)json_object_set_new(figure, "ratio", json_real(each / base));
+        }
+        return cli_print_json_line(cli, figure, err);
+}
+
+static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
+{
+        double base;
+        int rc = bench_target_start_host(cli, fleet->dir, &fleet->target, err);
+
+        if (rc == 0)
+                rc = for_all(cli, fleet, create_one, "make", err);
+        if (rc != 0)
+                return rc;
+        base = swtpm_kb(cli, fleet);
+        rc = settled_kb(&fleet->idle_kb, err);
+        if (rc == 0)
+                rc = for_all(cli, fleet, start_one, "start", err);
+        return rc != 0 ? rc : print_memory(cli, fleet, "memory-live", base, err);
+}
+
+static void clean_up(struct cli *cli, struct fleet *fleet)
+{
+        struct err err = {0};
+
+        for (size_t i = 0; i < fleet->n; i++) {
+                fd_close(&fleet->members[i].data);
+                fd_close(&fleet->members[i].control);
+        }
+        bench_target_stop(&fleet->target);
+        free(fleet->members);
+        if (fs_remove_tree(fleet->dir, &err) != 0)
+                cli_note(cli, "%s", err.text);
+}
+
+int bench_fleet(struct cli *cli, const char *base, size_t n, struct err *err)
+{
+        struct fleet fleet = {.target = BENCH_TARGET_NONE, .n = n};
+        int rc;
+
+        if (snprintf(fleet.dir, sizeof(fleet.dir), "%s/catena-fleet-XXXXXX", base) >=
+                (int)sizeof(fleet.dir) ||
+            mkdtemp(fleet.dir) == NULL)
+                return err_set(err, ERR_IO, "cannot make a directory in %s", base);
+        fleet.members = calloc(n, sizeof(fleet.members[0]));
+        for (size_t i = 0; fleet.members != NULL && i < n; i++)
+                fleet.members[i] = (struct member){-1, -1};
+        rc = fleet.members == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
+                                   : run_all(cli, &fleet, err);
+        clean_up(cli, &fleet);
+        return rc;
+}

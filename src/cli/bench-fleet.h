@@ -1,0 +1,17 @@
+/*
+ * Many vTPMs on one host, for catena bench vtpm: what each costs in memory, alive and parked, and
+ * how long a parked one takes to answer.
+ */
+#ifndef CLI_BENCH_FLEET_H
+#define CLI_BENCH_FLEET_H
+
+#include <stddef.h>
+
+#include "cli/cli.h"
+
+#define BENCH_FLEET_MAX 9000 /* two descriptors each, of 20000 */
+
+/* Prints the figures memory-live, memory-parked and wake of n vTPMs, with states below base. */
+int bench_fleet(struct cli *cli, const char *base, size_t n, struct err *err) MUST_CHECK;
+
+#endif

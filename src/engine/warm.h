@@ -1,0 +1,14 @@
+/*
+ * Makes a zygote warm: a TPM is manufactured, used and forgotten, so that libtpms and OpenSSL have
+ * loaded and computed once what every engine would, in memory that the copies share. Nobody ever
+ * sees that TPM.
+ */
+#ifndef ENGINE_WARM_H
+#define ENGINE_WARM_H
+
+#include "base/err.h"
+
+/* Before the first copy. */
+int warm_up(struct err *err) MUST_CHECK;
+
+#endif
