@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/log.h"
+
 #define CREATIONS_MAX 64 /* engines that manufacture at a time */
 
 struct creation {
@@ -76,6 +78,7 @@ struct deletion {
         struct tcb *tcb;
         struct instance *instance;
         struct request *request;
+        struct err why; /* code 0: it was asked for; else the request fails with this */
 };
 
 static void on_deleted(void *user, uint64_t value)
@@ -84,21 +87,44 @@ static void on_deleted(void *user, uint64_t value)
 
         (void)value;
         tcb_forget_instance(deletion->tcb, deletion->instance);
-        request_done(deletion->request);
+        if (deletion->why.code != 0)
+                request_fail(deletion->request, &deletion->why);
+        else
+                request_done(deletion->request);
         free(deletion);
 }
 
-int delete_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
-                struct err *err)
+static int delete_because(struct tcb *tcb, struct instance *instance, struct request *request,
+                          const struct err *why, struct err *err)
 {
         struct deletion *deletion = calloc(1, sizeof(*deletion));
 
         if (deletion == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
-        *deletion = (struct deletion){tcb, instance, request};
+        *deletion = (struct deletion){tcb, instance, request, *why};
         if (instance_delete(instance, on_deleted, deletion, err) != 0) {
                 free(deletion);
                 return err->code;
         }
         return 0;
+}
+
+int delete_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
+                struct err *err)
+{
+        return delete_because(tcb, instance, request, &(struct err){.code = 0}, err);
+}
+
+void undo_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
+               const struct err *why)
+{
+        struct err err = {0};
+        struct err both = *why;
+
+        if (delete_because(tcb, instance, request, why, &err) == 0)
+                return;
+        log_error((&(struct log_fields){.vm = instance->stored.name, .op = "undo", .err = &err}),
+                  "a vTPM without a VM is left");
+        (void)err_hint(&both, "its vTPM is left: catena vtpm delete %s", instance->stored.name);
+        request_fail(request, &both);
 }

@@ -14,6 +14,13 @@ typedef void create_fn(void *user, struct instance *instance, const struct err *
 int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], create_fn *done,
                 void *user, struct err *err) MUST_CHECK;
 
+/*
+ * What was made a vTPM for did not come about: the idle instance is deleted, and the request then
+ * answered with why. Whoever has no request any more is not told.
+ */
+void undo_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
+               const struct err *why);
+
 /* Deletes an idle instance for good and answers the request when that is durable. */
 int delete_vtpm(struct tcb *tcb, struct instance *instance, struct request *request,
                 struct err *err) MUST_CHECK;

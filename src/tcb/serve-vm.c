@@ -74,9 +74,10 @@ static void on_vtpm(void *user, struct instance *instance, const struct err *fai
                 if (vm_create(creation->tcb, &creation->vm, on_stored, creation, &creation->made,
                               &err) == 0)
                         return;
-                failure = &err;
+                undo_vtpm(creation->tcb, instance, creation->request, &err);
+        } else {
+                request_fail(creation->request, failure);
         }
-        request_fail(creation->request, failure);
         free(creation);
 }
 

@@ -1,0 +1,111 @@
+/*
+ * A whole TCB in this process, with a real arbiter and real engines, whose vm_create() fails when
+ * the test wants it to.
+ */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fs.h"
+#include "lib/test.h"
+#include "tcb/server.h"
+#include "tcb/vm.h"
+
+#define TURNS_MAX 100000
+
+static bool fails;
+
+int __real_vm_create(struct tcb *tcb, const struct vm_request *request, commit_fn *done, void *user,
+                     struct vm **ret_vm, struct err *err);
+int __wrap_vm_create(struct tcb *tcb, const struct vm_request *request, commit_fn *done, void *user,
+                     struct vm **ret_vm, struct err *err);
+
+int __wrap_vm_create(struct tcb *tcb, const struct vm_request *request, commit_fn *done, void *user,
+                     struct vm **ret_vm, struct err *err)
+{
+        if (fails)
+                return err_set(err, ERR_FAILED, "scripted");
+        return __real_vm_create(tcb, request, done, user, ret_vm, err);
+}
+
+static struct tcb *open_tcb(void)
+{
+        static struct tcb_config config = {
+            .host_name = "host-t", .tcti = "embedded", .accel = "auto", .uid_base = 720000};
+        char path[PATH_MAX];
+        struct tcb *tcb = NULL;
+        struct err err = {0};
+
+        (void)snprintf(config.state, sizeof(config.state), "%s", test_dir());
+        (void)snprintf(config.programs, sizeof(config.programs), "%s", getenv("CATENA_BUILD"));
+        /* Any files will do for what is measured and never started. */
+        (void)snprintf(config.qemu, sizeof(config.qemu), "/proc/self/exe");
+        (void)snprintf(config.ovmf_code, sizeof(config.ovmf_code), "/proc/self/exe");
+        assert_ok(tcb_open(&config, &tcb, &err), &err);
+        assert_ok(fs_join(path, sizeof(path), config.state, "images/disk", &err), &err);
+        assert_ok(fs_write_file(path, "x", 1, 0600, &err), &err);
+        return tcb;
+}
+
+static int connect_to(const struct tcb *tcb)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%.80s/%s",
+                                     tcb->config.state, SERVER_SOCKET) < 108);
+        assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+        return fd;
+}
+
+/* The code of the answer; the TCB's loop turns meanwhile. */
+static uint16_t create(struct tcb *tcb, struct wire_link *link, uint32_t id)
+{
+        const struct tcb_vm_create create = {
+            .name = wire_text("web"), .image = wire_text("disk"), .memory_mib = 512, .cpus = 1};
+        struct wire_frame frame;
+        struct err err = {0};
+
+        assert_ok(wire_link_send(link, tcb_vm_create_code, id, 0, &create, NULL, &err), &err);
+        for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
+                int rc = wire_link_receive(link, &frame, &err);
+
+                if (rc == 0)
+                        return frame.message->code;
+                assert_int_equal(rc, WIRE_AGAIN);
+                assert_true(sd_event_run(tcb->event, 10000) >= 0);
+        }
+        fail_msg("no answer");
+        return 0;
+}
+
+static void a_vm_that_fails_leaves_no_vtpm(void **state)
+{
+        struct wire_link AUTO_LINK *link = NULL;
+        struct tcb *tcb = open_tcb();
+        int fd = connect_to(tcb);
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(fd_set_nonblocking(fd, &err), &err);
+        assert_ok(wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &link, &err), &err);
+        fails = true;
+        assert_int_equal(create(tcb, link, 1), tcb_error_code);
+        assert_null(tcb->instances);
+        assert_null(tcb->vms);
+        /* Nothing stands in the way of the next one of this name. */
+        fails = false;
+        assert_int_equal(create(tcb, link, 2), tcb_vm_code);
+        assert_non_null(tcb->instances);
+        assert_null(tcb->instances->next);
+        tcb_close(tcb);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(a_vm_that_fails_leaves_no_vtpm),
+        };
+
+        return cmocka_run_group_tests_name("tcb-create", tests, NULL, NULL);
+}
