@@ -4,13 +4,15 @@
 
 #include "crypto/hash.h"
 
-#define BLOCK_FORMAT 1
+#define FORMAT_PLAIN   1
+#define FORMAT_PROFILE 2 /* the manufacture profile at the end */
 
 void security_block_encode(const struct security_block *block, struct writer *w)
 {
         size_t engine_len = strnlen(block->engine, BLOCK_ENGINE_MAX);
+        size_t profile_len = strnlen(block->profile, BLOCK_PROFILE_MAX);
 
-        writer_put_be32(w, BLOCK_FORMAT);
+        writer_put_be32(w, profile_len > 0 ? FORMAT_PROFILE : FORMAT_PLAIN);
         writer_put(w, block->uuid, sizeof(block->uuid));
         writer_put_be64(w, block->epoch);
         writer_put_be64(w, block->created);
@@ -20,6 +22,8 @@ void security_block_encode(const struct security_block *block, struct writer *w)
         writer_put_u8(w, (uint8_t)block->n_ek);
         for (size_t i = 0; i < block->n_ek && i < BLOCK_EK_MAX; i++)
                 writer_put_tpm2b(w, (struct bytes){block->ek[i].data, block->ek[i].len});
+        if (profile_len > 0)
+                writer_put_tpm2b(w, (struct bytes){(const uint8_t *)block->profile, profile_len});
 }
 
 static int get_fixed(struct reader *r, struct security_block *b)
@@ -32,17 +36,28 @@ static int get_fixed(struct reader *r, struct security_block *b)
         return 0;
 }
 
-static int get_engine(struct reader *r, struct security_block *b)
+/* ret_text has room for max characters and a NUL and holds zeros. */
+static int get_text(struct reader *r, size_t max, char *ret_text)
 {
-        struct bytes engine;
+        struct bytes text;
 
-        if (reader_get_tpm2b(r, BLOCK_ENGINE_MAX, &engine) != 0)
+        if (reader_get_tpm2b(r, max, &text) != 0)
                 return ERR_MALFORMED;
         /* A NUL inside would make two encodings of one name. */
-        if (engine.len > 0 && memchr(engine.data, '\0', engine.len) != NULL)
+        if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
                 return ERR_MALFORMED;
-        if (engine.len > 0)
-                memcpy(b->engine, engine.data, engine.len);
+        if (text.len > 0)
+                memcpy(ret_text, text.data, text.len);
+        return 0;
+}
+
+/* An empty one belongs into the other format. */
+static int get_profile(struct reader *r, uint32_t format, struct security_block *b)
+{
+        if (format == FORMAT_PLAIN)
+                return 0;
+        if (get_text(r, BLOCK_PROFILE_MAX, b->profile) != 0 || b->profile[0] == '\0')
+                return ERR_MALFORMED;
         return 0;
 }
 
@@ -73,10 +88,11 @@ int security_block_decode(struct bytes encoded, struct security_block *ret_block
 
         if (reader_get_be32(&r, &format) != 0)
                 return err_set(err, ERR_MALFORMED, "security block of %zu bytes", encoded.len);
-        if (format != BLOCK_FORMAT)
+        if (format != FORMAT_PLAIN && format != FORMAT_PROFILE)
                 return err_set(err, ERR_UNSUPPORTED, "security block of format %u", format);
-        if (get_fixed(&r, &block) != 0 || get_engine(&r, &block) != 0 ||
-            get_names(&r, &block) != 0 || reader_finish(&r) != 0)
+        if (get_fixed(&r, &block) != 0 || get_text(&r, BLOCK_ENGINE_MAX, block.engine) != 0 ||
+            get_names(&r, &block) != 0 || get_profile(&r, format, &block) != 0 ||
+            reader_finish(&r) != 0)
                 return err_set(err, ERR_MALFORMED, "security block malformed at byte %zu",
                                reader_offset(&r));
         *ret_block = block;

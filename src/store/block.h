@@ -1,6 +1,7 @@
 /*
- * A VM's security block, first form: what the TCB vouches for when it speaks about this VM. It is
- * encoded to bytes with a format number so that its digest is well defined.
+ * A VM's security block: what the TCB vouches for when it speaks about this VM. It is encoded to
+ * bytes with a format number so that its digest is well defined: format 1 where no manufacture
+ * profile is recorded, as for every vTPM made before there were any, else format 2.
  */
 #ifndef STORE_BLOCK_H
 #define STORE_BLOCK_H
@@ -15,9 +16,10 @@
 #define BLOCK_UUID_LEN     16
 #define BLOCK_DIGEST_LEN   32 /* SHA-256 */
 #define BLOCK_ENGINE_MAX   63 /* characters */
+#define BLOCK_PROFILE_MAX  95 /* characters */
 #define BLOCK_TPM_NAME_MAX 66 /* TPM2B_NAME with SHA-512: algorithm and digest */
 #define BLOCK_EK_MAX       4
-#define BLOCK_ENCODED_MAX  512
+#define BLOCK_ENCODED_MAX  576
 
 struct block_name {
         uint8_t data[BLOCK_TPM_NAME_MAX];
@@ -33,6 +35,7 @@ struct security_block {
         char engine[BLOCK_ENGINE_MAX + 1];       /* name and version, "libtpms 0.9.2" */
         struct block_name ek[BLOCK_EK_MAX];      /* names of the endorsement keys */
         size_t n_ek;
+        char profile[BLOCK_PROFILE_MAX + 1]; /* of its manufacture; "": not recorded */
 };
 
 /* Puts at most BLOCK_ENCODED_MAX bytes; writer_check() tells overflow. */

@@ -127,12 +127,39 @@ static void every_save_differs(void **state)
         free((void *)(uintptr_t)empty.data);
 }
 
+static void check_encoding(struct security_block *in, uint32_t format)
+{
+        struct security_block out;
+        uint8_t memory[BLOCK_ENCODED_MAX];
+        uint8_t one[BLOCK_DIGEST_LEN], two[BLOCK_DIGEST_LEN];
+        struct writer w;
+        struct err err = {0};
+
+        writer_init_fixed(&w, memory, sizeof(memory));
+        security_block_encode(in, &w);
+        assert_int_equal(writer_check(&w), 0);
+        assert_int_equal(memory[3], format);
+        memset(&out, 0xa5, sizeof(out));
+        for (size_t len = 0; len < w.len; len++)
+                assert_int_equal(security_block_decode((struct bytes){memory, len}, &out, &err),
+                                 ERR_MALFORMED);
+        assert_int_equal(out.n_ek, 0xa5a5a5a5a5a5a5a5);
+        assert_ok(security_block_decode(writer_bytes(&w), &out, &err), &err);
+        assert_memory_equal(in, &out, sizeof(*in));
+        assert_ok(security_block_digest(in, one, &err), &err);
+        in->ek[1].data[49] ^= 1;
+        assert_ok(security_block_digest(in, two, &err), &err);
+        assert_memory_not_equal(one, two, sizeof(one));
+        memory[3] = 9;
+        assert_int_equal(security_block_decode(writer_bytes(&w), &out, &err), ERR_UNSUPPORTED);
+}
+
+/* Blocks without a profile stay as they were written before there were any. */
 static void block_survives_encoding(void **state)
 {
         struct security_block in = {.epoch = 3, .created = 1700000000, .engine = "libtpms 0.9.2"};
         struct security_block out;
         uint8_t memory[BLOCK_ENCODED_MAX];
-        uint8_t one[BLOCK_DIGEST_LEN], two[BLOCK_DIGEST_LEN];
         struct writer w;
         struct err err = {0};
 
@@ -141,22 +168,20 @@ static void block_survives_encoding(void **state)
         in.n_ek = 2;
         in.ek[0] = (struct block_name){{0, 0x0b, 1}, 34};
         in.ek[1] = (struct block_name){{0, 0x0c, 2}, 50};
+        check_encoding(&in, 1);
+        /* The second format says that there is a profile: an empty one would be a second form. */
         writer_init_fixed(&w, memory, sizeof(memory));
         security_block_encode(&in, &w);
-        assert_int_equal(writer_check(&w), 0);
-        memset(&out, 0xa5, sizeof(out));
-        for (size_t len = 0; len < w.len; len++)
-                assert_int_equal(security_block_decode((struct bytes){memory, len}, &out, &err),
-                                 ERR_MALFORMED);
-        assert_int_equal(out.n_ek, 0xa5a5a5a5a5a5a5a5);
-        assert_ok(security_block_decode(writer_bytes(&w), &out, &err), &err);
-        assert_memory_equal(&in, &out, sizeof(in));
-        assert_ok(security_block_digest(&in, one, &err), &err);
-        in.ek[1].data[49] = 1;
-        assert_ok(security_block_digest(&in, two, &err), &err);
-        assert_memory_not_equal(one, two, sizeof(one));
-        memory[3] = 9;
-        assert_int_equal(security_block_decode(writer_bytes(&w), &out, &err), ERR_UNSUPPORTED);
+        writer_put_be16(&w, 0);
+        memory[3] = 2;
+        assert_int_equal(security_block_decode(writer_bytes(&w), &out, &err), ERR_MALFORMED);
+        memset(in.profile, 'p', BLOCK_PROFILE_MAX);
+        check_encoding(&in, 2);
+        in.n_ek = BLOCK_EK_MAX;
+        memset(in.engine, 'e', BLOCK_ENGINE_MAX);
+        for (size_t i = 0; i < BLOCK_EK_MAX; i++)
+                in.ek[i].len = BLOCK_TPM_NAME_MAX;
+        check_encoding(&in, 2); /* the longest one fits */
 }
 
 static int setup(void **state)
