@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/vtpm-view.h"
+#include "tpmwire/ek.h"
 
 /* Who may connect ----------------------------------------------------------------------------- */
 
@@ -158,11 +159,14 @@ static int run_create(struct cli *cli, struct err *err)
         struct tcb_vtpm_create create = {.name = wire_text(cli_arg(cli, 0))};
         struct client AUTO_CLIENT *client = NULL;
         const char *uuid = cli_option(cli, "uuid");
+        const char *eks = cli_option(cli, "ek");
         struct tcb_vtpm vtpm;
         int rc = check_options(cli, err);
 
         if (rc == 0 && uuid != NULL && uuid_parse(uuid, create.uuid) != 0)
                 rc = err_set(err, ERR_USAGE, "--uuid %s is no UUID", uuid);
+        if (rc == 0 && eks != NULL && tpm_ek_parse_names(eks, &create.eks, err) != 0)
+                rc = err_wrap(err, "--ek %s", eks);
         if (rc == 0)
                 rc = client_open(cli, &client, err);
         if (rc == 0)
@@ -176,6 +180,10 @@ static int run_create(struct cli *cli, struct err *err)
 
 static const struct cli_option create_options[] = {
     {"uuid", 0, "UUID", "the UUID of the VM that it is for (default: a random one)", 0},
+    {"ek", 0, "KEYS",
+     "endorsement keys to make now, of p256,rsa2048,p384; p256 is always made "
+     "(default: p256, and rsa2048 in the background)",
+     0},
     {"socket", 0, "PATH", "listen there for a QEMU that you start, and print its arguments", 0},
     {"owner", 0, "USER", "who may connect: a user or its number (default: who asks)", 0},
     {"group", 0, "GROUP", "a group that may connect as well", 0},
@@ -184,7 +192,10 @@ static const struct cli_option create_options[] = {
 };
 
 const struct cli_verb cli_vtpm_create_verbs[] = {
-    {"vtpm", "create", "NAME", "make a vTPM with an endorsement key of its own",
+    {"vtpm", "create", "NAME", "make a vTPM with endorsement keys of its own",
+     "The keys follow the templates of the TCG EK Credential Profile and are kept at its handles. "
+     "Without --ek the vTPM can be used as soon as its P-256 key is there; the RSA-2048 key comes "
+     "when the host is quiet and the vTPM is off.\n\n"
      "With --socket it is for a VM that you start yourself, with QEMU or through libvirt: the "
      "socket is there whenever the host runs. Such a vTPM is operator-bound: the host vouches for "
      "the TPM, not for how its VM was started. A VM that is saved can be restored once, and not "

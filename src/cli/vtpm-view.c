@@ -46,6 +46,24 @@ static void view_used(uint64_t seconds, struct vtpm_view *view)
                 view->used[0] = '\0';
 }
 
+/* "p256,p384" */
+static void names_of(unsigned mask, char ret_names[TPM_EK_NAMES_MAX])
+{
+        struct writer w;
+
+        writer_init_fixed(&w, (uint8_t *)ret_names, TPM_EK_NAMES_MAX);
+        for (unsigned kind = 0; kind < TPM_EK_COUNT; kind++) {
+                const char *name = tpm_ek((enum tpm_ek_kind)kind)->name;
+
+                if ((mask & (1U << kind)) == 0)
+                        continue;
+                if (w.len > 0)
+                        writer_put_u8(&w, ',');
+                writer_put(&w, name, strlen(name));
+        }
+        writer_put_u8(&w, '\0');
+}
+
 static const char *bound_word(uint8_t launch)
 {
         if (launch == LEAF_LAUNCH_OPERATOR)
@@ -63,6 +81,8 @@ int vtpm_view(const struct tcb_vtpm *vtpm, struct vtpm_view *ret_view, struct er
         wire_text_copy(vtpm->socket, view.socket, sizeof(view.socket));
         wire_text_copy(vtpm->trouble, view.trouble, sizeof(view.trouble));
         uuid_unparse_lower(vtpm->uuid, view.uuid);
+        wire_text_copy(vtpm->profile, view.profile, sizeof(view.profile));
+        names_of(vtpm->later, view.later);
         view_memory(vtpm, &view);
         view_used(vtpm->last_use, &view);
         rc = view_ek(vtpm->ek_pub, &view, err);
@@ -76,13 +96,15 @@ json_t *vtpm_view_json(const struct vtpm_view *view)
         const struct tcb_vtpm *vtpm = view->vtpm;
 
         return json_pack(
-            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:s}",
+            "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:s, "
+            "s:s, s:s}",
             "name", view->name, "uuid", view->uuid, "state", view->state, "pid",
             (json_int_t)vtpm->pid, "init_count", (json_int_t)vtpm->init_count, "saves",
             (json_int_t)vtpm->sequence, "ek_name", view->ek, "ek_key", view->key, "bound",
             view->bound, "socket", view->socket, "trouble", view->trouble, "qemu",
             (json_int_t)vtpm->qemu, "saved", vtpm->saved != 0, "rss", (json_int_t)vtpm->rss, "pss",
-            (json_int_t)vtpm->pss, "last_use", view->used);
+            (json_int_t)vtpm->pss, "last_use", view->used, "profile", view->profile, "eks_later",
+            view->later);
 }
 
 static void print_bound(struct cli *cli, const struct vtpm_view *view)
@@ -105,6 +127,9 @@ static void print_page(struct cli *cli, const struct vtpm_view *view)
         print_bound(cli, view);
         cli_print(cli, "EK       %s\nEK name  %s\nINITs    %u\nsaves    %llu\n", view->key,
                   view->ek, view->vtpm->init_count, (unsigned long long)view->vtpm->sequence);
+        cli_print(cli, "profile  %s\n", view->profile[0] != '\0' ? view->profile : "not recorded");
+        if (view->later[0] != '\0')
+                cli_print(cli, "EK later %s\n", view->later);
         if (view->memory[0] != '\0')
                 cli_print(cli, "memory   %s in process %u\n", view->memory, view->vtpm->pid);
         if (view->used[0] != '\0')

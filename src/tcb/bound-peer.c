@@ -145,6 +145,7 @@ static int take_over(struct bound_peer *peer, struct err *err)
                 tell(bound->first, "its VM goes on in another QEMU; this one is cut off");
                 peer_free(bound->first);
         }
+        instance_interrupt_making(bound->instance);
         if (bound->instance->sm.state != INSTANCE_IDLE)
                 return err_set(err, ERR_CONFLICT, "the vTPM is in use");
         bound->second = NULL;

@@ -169,6 +169,7 @@ int bound_create(struct tcb *tcb, struct instance *instance, const struct socket
         struct bound *bound;
         int rc;
 
+        instance_interrupt_making(instance);
         if (instance->sm.state != INSTANCE_IDLE)
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));

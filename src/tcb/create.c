@@ -6,6 +6,8 @@
 #include <sys/random.h>
 
 #include "base/log.h"
+#include "tcb/complete.h"
+#include "tpmwire/ek.h"
 
 #define CREATIONS_MAX 64 /* engines that manufacture at a time */
 
@@ -43,28 +45,50 @@ static int choose_uuid(const uint8_t wanted[16], uint8_t ret_uuid[16], struct er
         return 0;
 }
 
-int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], create_fn *done,
-                void *user, struct err *err)
+static int check_room(const struct tcb *tcb, const struct create_request *request, struct err *err)
 {
-        struct creation *creation;
-        uint8_t chosen[16];
         size_t busy = 0;
 
         if (tcb->ending)
                 return err_set(err, ERR_UNREACHABLE, "the trusted core ends");
-        for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
-                busy += i->sm.state == INSTANCE_MANUFACTURING;
+        for (const struct instance *i = tcb->instances; i != NULL; i = i->next) {
+                if (i->sm.state != INSTANCE_MANUFACTURING)
+                        continue;
+                busy++;
+                /* The store does not know it yet. */
+                if (strcmp(i->stored.name, request->name) == 0 ||
+                    memcmp(i->stored.block.uuid, request->uuid, 16) == 0)
+                        return err_set(err, ERR_CONFLICT, "vTPM %s is being made", i->stored.name);
+        }
         if (busy >= CREATIONS_MAX)
                 return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", busy);
-        if (!store_name_is_valid(name))
+        if (!store_name_is_valid(request->name))
                 return err_set(err, ERR_USAGE, "a name has 1 to %d of a-z 0-9 . _ -", TCB_NAME_MAX);
-        if (choose_uuid(uuid, chosen, err) != 0)
+        if (request->eks >> TPM_EK_COUNT != 0)
+                return err_set(err, ERR_USAGE, "unknown endorsement keys");
+        return 0;
+}
+
+int create_vtpm(struct tcb *tcb, const struct create_request *request, create_fn *done, void *user,
+                struct err *err)
+{
+        struct creation *creation;
+        uint8_t chosen[16];
+        const struct instance_request wanted = {
+            .name = request->name,
+            .uuid = chosen,
+            .eks = request->eks,
+            .later = request->eks == 0 ? 1U << TPM_EK_RSA2048 : 0,
+        };
+
+        if (check_room(tcb, request, err) != 0 || choose_uuid(request->uuid, chosen, err) != 0)
                 return err->code;
+        complete_postpone(tcb->complete);
         creation = calloc(1, sizeof(*creation));
         if (creation == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         *creation = (struct creation){.tcb = tcb, .done = done, .user = user};
-        if (instance_create(&tcb->instance_host, name, chosen, &creation_ops, creation,
+        if (instance_create(&tcb->instance_host, &wanted, &creation_ops, creation,
                             &creation->instance, err) != 0) {
                 free(creation);
                 return err->code;

@@ -10,9 +10,15 @@
 /* Called once: with the instance, or with why there is none. */
 typedef void create_fn(void *user, struct instance *instance, const struct err *failure);
 
-/* uuid all zero: a random one (RFC 9562, version 4). */
-int create_vtpm(struct tcb *tcb, const char *name, const uint8_t uuid[16], create_fn *done,
-                void *user, struct err *err) MUST_CHECK;
+struct create_request {
+        const char *name;
+        const uint8_t *uuid; /* 16 bytes; all zero: a random one (RFC 9562, version 4) */
+        uint8_t eks; /* exactly these keys; 0: P-256 at once and RSA-2048 in the background */
+};
+
+/* ERR_CONFLICT where name or UUID are taken. done() follows unless an error is returned. */
+int create_vtpm(struct tcb *tcb, const struct create_request *request, create_fn *done, void *user,
+                struct err *err) MUST_CHECK;
 
 /*
  * What was made a vTPM for did not come about: the idle instance is deleted, and the request then

@@ -24,6 +24,7 @@ struct engine_host {
         engine_reply_fn *reply;
         void *reply_user;
         char degraded[520];
+        char libtpms[65];
 };
 
 static void die(struct engine_host *host, const struct err *err)
@@ -76,6 +77,7 @@ static int take_ready(struct engine_host *host, const struct wire_frame *frame, 
         host->ready = true;
         stop_timeout(host);
         wire_text_copy(ready.sandbox, text, sizeof(text));
+        wire_text_copy(ready.libtpms, host->libtpms, sizeof(host->libtpms));
         (void)snprintf(host->degraded, sizeof(host->degraded), "%s%s%s", host->engine.child.words,
                        host->engine.child.words[0] != '\0' && text[0] != '\0' ? "; " : "", text);
         host->ops->ready(host->user);
@@ -237,7 +239,8 @@ static int start_process(struct engine_host *host, const struct engine_host_requ
 static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
                           struct err *err)
 {
-        struct engine_start start = {.flags = request->flags, .permanent = request->permanent};
+        struct engine_start start = {
+            .flags = request->flags, .permanent = request->permanent, .seed = request->seed};
         int core[2];
         int rc;
 
@@ -315,6 +318,11 @@ pid_t engine_host_pid(const struct engine_host *host)
 const char *engine_host_degraded(const struct engine_host *host)
 {
         return host->degraded;
+}
+
+const char *engine_host_libtpms(const struct engine_host *host)
+{
+        return host->libtpms;
 }
 
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err)

@@ -42,6 +42,7 @@ struct engine_host_request {
         const uint8_t *uuid;    /* 16 bytes */
         uint32_t flags;         /* of enum engine_start_flags */
         struct bytes permanent; /* empty: manufacture, unless ENGINE_START_EMPTY */
+        struct bytes seed;      /* for the manufacture: empty, or ENGINE_SEED_SIZE bytes */
         int control;            /* QEMU's emulator channel, the engine's end; stays ours */
         const struct engine_host_ops *ops;
         void *user;
@@ -69,6 +70,9 @@ pid_t engine_host_pid(const struct engine_host *host);
 
 /* What kernel or container did not grant, or "". */
 const char *engine_host_degraded(const struct engine_host *host);
+
+/* The version of its libtpms, once it is ready. */
+const char *engine_host_libtpms(const struct engine_host *host);
 
 /* Tells the engine that the state with this sequence number is durable. */
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err) MUST_CHECK;

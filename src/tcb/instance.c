@@ -8,28 +8,27 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "tcb/manufacture.h"
-
-#define ENGINE_MEMORY_MAX (UINT64_C(32) << 20) /* of one engine; 3 MiB are used */
+#include "tcb/making.h"
 
 #define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
 
 static const struct sm_state states[] = {
     [INSTANCE_MANUFACTURING] = {"manufacturing", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_GONE)},
-    [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_GONE)},
+    [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_COMPLETING) |
+                                   SM_TO(INSTANCE_GONE)},
     [INSTANCE_STARTING] = {"starting", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_LIVE] = {"live", SM_TO(INSTANCE_IDLE)},
+    [INSTANCE_COMPLETING] = {"completing", SM_TO(INSTANCE_IDLE)},
     [INSTANCE_GONE] = {"gone", 0},
 };
 
-static struct instance *allocate(struct instance_host *host, enum instance_state state)
+struct instance *instance_new(struct instance_host *host, enum instance_state state)
 {
         struct instance *instance = calloc(1, sizeof(*instance));
 
         if (instance == NULL)
                 return NULL;
         instance->host = host;
-        instance->manufacture_control = -1;
         sm_init(&instance->sm, "vTPM instance", states, ARRAY_SIZE(states), state, NULL);
         return instance;
 }
@@ -40,32 +39,22 @@ void instance_free(struct instance *instance)
                 return;
         engine_host_free(instance->engine);
         commit_forget(instance->host->commit, instance);
-        fd_close(&instance->manufacture_control);
+        making_free(instance->making);
         free(instance);
-}
-
-/* The EK's public area is kept beside the instance, under its uuid. */
-static void ek_record_name(const uint8_t uuid[16], char ret_name[STORE_NAME_MAX + 1])
-{
-        (void)snprintf(ret_name, STORE_NAME_MAX + 1, "ek-");
-        for (size_t i = 0; i < 16; i++)
-                (void)snprintf(ret_name + 3 + 2 * i, 3, "%02x", uuid[i]);
 }
 
 static int load_ek(struct instance *instance, struct err *err)
 {
-        char name[STORE_NAME_MAX + 1];
         uint8_t AUTO_FREE *data = NULL;
         size_t len;
 
-        ek_record_name(instance->stored.block.uuid, name);
-        if (store_get_record(instance->host->store, name, &data, &len, err) != 0)
+        if (making_get_ek(instance, TPM_EK_P256, &data, &len, err) != 0)
                 return err_wrap(err, "EK of %s", instance->stored.name);
         if (len > sizeof(instance->ek_pub))
                 return err_set(err, ERR_DAMAGED, "EK of %s: %zu bytes", instance->stored.name, len);
         memcpy(instance->ek_pub, data, len);
         instance->ek_pub_len = len;
-        return 0;
+        return making_load(instance, err);
 }
 
 /* One that was never manufactured (a crash in between) holds nothing: it is forgotten. */
@@ -85,10 +74,11 @@ static int load_one(struct instance_host *host, const struct store_instance *sto
                 store_rollback(host->store);
                 return err->code;
         }
-        instance = allocate(host, INSTANCE_IDLE);
+        instance = instance_new(host, INSTANCE_IDLE);
         if (instance == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         instance->stored = *stored;
+        instance->created = true;
         instance->next = *list;
         *list = instance;
         return load_ek(instance, err);
@@ -154,6 +144,8 @@ static int on_persist(void *user, const struct engine_persist *persist, struct e
         struct instance *instance = user;
         struct store_put put = {.kind = kinds[persist->kind], .plain = persist->blob};
 
+        if (instance->making != NULL)
+                return making_persist(instance, persist, err);
         memcpy(put.uuid, instance->stored.block.uuid, sizeof(put.uuid));
         if (commit_begin(instance->host->commit, err) != 0 ||
             store_put_blob(instance->host->store, &put, err) != 0)
@@ -169,9 +161,25 @@ static void end_engine(struct instance *instance)
         commit_forget(instance->host->commit, instance);
         engine_host_free(TAKE(instance->engine));
         if (instance->sm.state != INSTANCE_IDLE && instance->sm.state != INSTANCE_GONE)
-                sm_move(&instance->sm, instance->sm.state == INSTANCE_MANUFACTURING
-                                           ? INSTANCE_GONE
-                                           : INSTANCE_IDLE);
+                sm_move(&instance->sm, INSTANCE_IDLE);
+}
+
+void instance_end_making(struct instance *instance, enum instance_state state)
+{
+        commit_forget(instance->host->commit, instance);
+        engine_host_free(TAKE(instance->engine));
+        making_free(TAKE(instance->making));
+        sm_move(&instance->sm, state);
+}
+
+void instance_interrupt_making(struct instance *instance)
+{
+        struct err err = {0};
+
+        if (instance->sm.state != INSTANCE_COMPLETING)
+                return;
+        (void)err_set(&err, ERR_INTERRUPTED, "the vTPM is wanted");
+        making_fail(instance, &err);
 }
 
 static void on_ready(void *user)
@@ -180,8 +188,8 @@ static void on_ready(void *user)
 
         (void)snprintf(instance->host->degraded, sizeof(instance->host->degraded), "%s",
                        engine_host_degraded(instance->engine));
-        if (instance->sm.state == INSTANCE_MANUFACTURING) {
-                manufacture_step(instance);
+        if (instance->making != NULL) {
+                making_ready(instance);
                 return;
         }
         sm_move(&instance->sm, INSTANCE_LIVE);
@@ -203,8 +211,8 @@ static void on_died(void *user, const struct err *err)
         struct instance *instance = user;
         bool was_live = instance->sm.state == INSTANCE_LIVE;
 
-        if (instance->sm.state == INSTANCE_MANUFACTURING) {
-                instance_abandon(instance, err);
+        if (instance->making != NULL) {
+                making_fail(instance, err);
                 return;
         }
         end_engine(instance);
@@ -218,7 +226,7 @@ static int on_ask(void *user, const struct engine_question *question, struct err
 {
         struct instance *instance = user;
 
-        if (instance->ops->ask == NULL)
+        if (instance->making != NULL || instance->ops->ask == NULL)
                 return err_set(err, ERR_MALFORMED, "engine: asks what it must not");
         return instance->ops->ask(instance->user, question, err);
 }
@@ -241,10 +249,21 @@ static struct engine_host_request engine_request(struct instance *instance, uint
                                             .zygote = host->zygote,
                                             .path = host->engine_path,
                                             .uid = next_uid(host),
-                                            .memory_max = ENGINE_MEMORY_MAX,
+                                            .memory_max = INSTANCE_MEMORY_MAX,
                                             .uuid = instance->stored.block.uuid,
                                             .flags = flags,
                                             .control = control};
+}
+
+struct engine_host_request instance_engine_request(struct instance *instance, int control)
+{
+        struct engine_host_request request = engine_request(instance, 0, control);
+
+        request.ops = &engine_ops;
+        request.user = instance;
+        instance->uid = request.uid;
+        instance->init_count = 0;
+        return request;
 }
 
 static int start_engine(struct instance *instance, struct bytes permanent, uint32_t flags,
@@ -286,114 +305,13 @@ void instance_adopt_engine(struct instance *instance, struct engine_host *engine
 
 /* Life ----------------------------------------------------------------------------------------- */
 
-static int store_new(struct instance *instance, const char *name, const uint8_t uuid[16],
-                     struct err *err)
-{
-        struct instance_host *host = instance->host;
-        struct security_block block = {.epoch = 1, .created = (uint64_t)time(NULL)};
-
-        memcpy(block.uuid, uuid, sizeof(block.uuid));
-        memcpy(block.engine_digest, host->measurements->engine, sizeof(block.engine_digest));
-        (void)snprintf(block.engine, sizeof(block.engine), "catena-vtpm " CATENA_VERSION);
-        if (commit_begin(host->commit, err) != 0 ||
-            store_create_instance(host->store, name, &block, err) != 0 ||
-            store_get_instance(host->store, uuid, &instance->stored, err) != 0)
-                return err->code;
-        return commit_then(host->commit, NULL, NULL, 0, err);
-}
-
-/* The name is free again, and the next start finds nothing half made. */
-static void forget_stored(struct instance *instance)
-{
-        struct instance_host *host = instance->host;
-        struct err err = {0};
-
-        if (commit_begin(host->commit, &err) != 0 ||
-            store_delete_instance(host->store, instance->stored.block.uuid, &err) != 0 ||
-            commit_then(host->commit, NULL, NULL, 0, &err) != 0)
-                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
-                          "a vTPM that was not manufactured is not forgotten");
-}
-
-int instance_create(struct instance_host *host, const char *name, const uint8_t uuid[16],
-                    const struct instance_user *ops, void *user, struct instance **ret_instance,
-                    struct err *err)
-{
-        struct instance *instance = allocate(host, INSTANCE_MANUFACTURING);
-        int control[2];
-        int rc;
-
-        if (instance == NULL)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
-        instance->ops = ops;
-        instance->user = user;
-        rc = fd_socketpair(SOCK_STREAM, control, err);
-        if (rc == 0) {
-                instance->manufacture_control = control[0];
-                rc = store_new(instance, name, uuid, err);
-                if (rc == 0) {
-                        rc = start_engine(instance, (struct bytes){NULL, 0}, 0, control[1], err);
-                        if (rc != 0)
-                                forget_stored(instance);
-                }
-                fd_close(&control[1]);
-        }
-        if (rc != 0) {
-                instance_free(instance);
-                return rc;
-        }
-        *ret_instance = instance;
-        return 0;
-}
-
-/* The manufacture succeeded: block, state and EK are in one commit, then the user is told. */
-static void on_manufactured(void *user, uint64_t value)
-{
-        struct instance *instance = user;
-
-        (void)value;
-        sm_move(&instance->sm, INSTANCE_IDLE);
-        engine_host_free(TAKE(instance->engine));
-        fd_close(&instance->manufacture_control);
-        instance->ops->started(instance->user, NULL);
-}
-
-int instance_adopt_ek(struct instance *instance, struct bytes ek_pub, const struct tpm_name *name,
-                      struct err *err)
-{
-        struct instance_host *host = instance->host;
-        struct security_block block = instance->stored.block;
-        char record[STORE_NAME_MAX + 1];
-
-        if (ek_pub.len > sizeof(instance->ek_pub))
-                return err_set(err, ERR_LIMIT, "EK of %zu bytes", ek_pub.len);
-        memcpy(instance->ek_pub, ek_pub.data, ek_pub.len);
-        instance->ek_pub_len = ek_pub.len;
-        block.n_ek = 1;
-        block.ek[0].len = name->len;
-        memcpy(block.ek[0].data, name->data, name->len);
-        ek_record_name(block.uuid, record);
-        if (commit_begin(host->commit, err) != 0 ||
-            store_put_record(host->store, record, ek_pub, err) != 0 ||
-            store_update_instance(host->store, STORE_STATE_INITIALISED, &block, err) != 0 ||
-            store_get_instance(host->store, block.uuid, &instance->stored, err) != 0)
-                return err->code;
-        return commit_then(host->commit, on_manufactured, instance, 0, err);
-}
-
-void instance_abandon(struct instance *instance, const struct err *err)
-{
-        end_engine(instance);
-        forget_stored(instance);
-        instance->ops->started(instance->user, err);
-}
-
 static int start_stored(struct instance *instance, uint32_t flags, int control,
                         const struct instance_user *ops, void *user, struct err *err)
 {
         struct store_blob permanent;
         int rc;
 
+        instance_interrupt_making(instance);
         if (!sm_can_move(&instance->sm, INSTANCE_STARTING))
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));
@@ -429,6 +347,7 @@ int instance_start_bound(struct instance *instance, int control, const struct in
 
 void instance_stop(struct instance *instance)
 {
+        instance_interrupt_making(instance);
         if (instance->engine != NULL)
                 end_engine(instance);
 }
@@ -436,15 +355,14 @@ void instance_stop(struct instance *instance)
 int instance_delete(struct instance *instance, commit_fn *done, void *user, struct err *err)
 {
         struct instance_host *host = instance->host;
-        char record[STORE_NAME_MAX + 1];
 
+        instance_interrupt_making(instance);
         if (!sm_can_move(&instance->sm, INSTANCE_GONE) || instance->engine != NULL)
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));
-        ek_record_name(instance->stored.block.uuid, record);
         if (commit_begin(host->commit, err) != 0 ||
             store_delete_instance(host->store, instance->stored.block.uuid, err) != 0 ||
-            store_delete_record(host->store, record, err) != 0)
+            making_forget_records(instance, err) != 0)
                 return err->code;
         sm_move(&instance->sm, INSTANCE_GONE);
         return commit_then(host->commit, done, user, 0, err);

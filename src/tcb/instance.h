@@ -1,9 +1,10 @@
 /*
  * A vTPM instance: what the store has of it, and its engine while one runs. Life cycle:
  *
- *   manufacturing -> idle -> starting -> live -> idle, and idle -> gone
+ *   manufacturing -> idle -> starting -> live -> idle, idle -> completing -> idle, idle -> gone
  *
- * An engine that dies takes the instance back to idle; whoever uses it is told.
+ * An engine that dies takes the instance back to idle; whoever uses it is told. While completing,
+ * more keys are made (making.h); whoever wants the instance then simply ends that.
  */
 #ifndef TCB_INSTANCE_H
 #define TCB_INSTANCE_H
@@ -14,11 +15,14 @@
 #include "tcb/engine-host.h"
 #include "tcb/measure.h"
 
+#define INSTANCE_MEMORY_MAX (UINT64_C(32) << 20) /* of one engine; 3 MiB are used */
+
 enum instance_state {
         INSTANCE_MANUFACTURING,
         INSTANCE_IDLE,
         INSTANCE_STARTING,
         INSTANCE_LIVE,
+        INSTANCE_COMPLETING,
         INSTANCE_GONE,
 };
 
@@ -33,9 +37,24 @@ struct instance_host {
         struct vmm_zygote *zygote; /* of all engines */
         uint32_t next_uid;         /* engines and guests of this process so far */
         char degraded[520];        /* what the last engine's sandbox lacked */
+        struct known_answer *known_answer;
 };
 
 struct instance;
+struct making;
+
+/* What a new instance shall be. */
+struct instance_request {
+        const char *name;
+        const uint8_t *uuid; /* BLOCK_UUID_LEN bytes */
+        /*
+         * PROFILE_BASE_SEED_SIZE bytes that the keys follow from, from whoever manages keys; then
+         * the known-answer test must have passed. NULL: random ones, which nobody ever knows.
+         */
+        const struct secret *base_seed;
+        uint8_t eks;   /* made at once: mask of 1 << enum tpm_ek_kind; P-256 always is */
+        uint8_t later; /* made when the instance is idle, where not made at once */
+};
 
 /* Told to whoever made or started the instance. */
 struct instance_user {
@@ -66,8 +85,9 @@ struct instance {
         uint64_t pending; /* engine's number of the save that is being committed */
         const struct instance_user *ops;
         void *user;
-        unsigned step;           /* of the manufacture */
-        int manufacture_control; /* keeps the engine's control channel open meanwhile */
+        struct making *making; /* while manufacturing or completing */
+        uint8_t later;         /* keys that are still to be made: mask of 1 << enum tpm_ek_kind */
+        bool created;          /* the store has it */
 };
 
 /* Finds all instances of the store; they are idle. */
@@ -76,10 +96,10 @@ int instances_load(struct instance_host *host, struct instance **ret_list,
 
 /*
  * Makes a new instance and manufactures its TPM in an engine of its own: the store has it, with
- * the names of its EK, when ops->started() comes without an error. On an error it is forgotten
- * again and its state is INSTANCE_GONE; the owner of the list frees it.
+ * the names of its EKs, when ops->started() comes without an error. On an error it is forgotten
+ * again and its state is INSTANCE_GONE; the owner of the list frees it. (making.c)
  */
-int instance_create(struct instance_host *host, const char *name, const uint8_t uuid[16],
+int instance_create(struct instance_host *host, const struct instance_request *request,
                     const struct instance_user *ops, void *user, struct instance **ret_instance,
                     struct err *err) MUST_CHECK;
 
@@ -108,5 +128,19 @@ int instance_delete(struct instance *instance, commit_fn *done, void *user,
                     struct err *err) MUST_CHECK;
 
 void instance_free(struct instance *instance);
+
+/* ---- for making.c and bound.c ---- */
+
+/* A new one in this state, or NULL without memory. */
+struct instance *instance_new(struct instance_host *host, enum instance_state state);
+
+/* How to start an engine for it: all but its state. Takes a user id. */
+struct engine_host_request instance_engine_request(struct instance *instance, int control);
+
+/* Somebody wants the instance: the keys that it still lacks can wait. */
+void instance_interrupt_making(struct instance *instance);
+
+/* Ends engine and making without a word to anybody; the instance is in that state then. */
+void instance_end_making(struct instance *instance, enum instance_state state);
 
 #endif

@@ -2,92 +2,166 @@
 
 #include <string.h>
 
+#include "crypto/hash.h"
 #include "tpmwire/command.h"
 #include "tpmwire/public.h"
 
-enum step { STEP_STARTUP, STEP_CREATE_EK, STEP_SHUTDOWN, STEP_DONE };
+#define RC_NV_DEFINED 0x14c /* TPM 2.0 Part 2, 6.6.3: the handle is taken */
 
-/* The EK is adopted after the shutdown's answer: until then it is kept in the instance. */
-static int keep_ek(struct instance *instance, struct bytes response, struct err *err)
+/* From CREATE to FLUSH for each key. */
+enum step { STEP_STARTUP, STEP_ALGORITHMS, STEP_CREATE, STEP_KEEP, STEP_FLUSH, STEP_SHUTDOWN };
+
+static void put_startup(const struct manufacture *m, struct writer *w)
 {
-        uint32_t handle;
-        struct bytes public;
+        (void)m;
+        command_put_startup(w);
+}
 
-        if (response_get_primary(response, &handle, &public, err) != 0)
-                return err->code;
-        if (public.len > sizeof(instance->ek_pub))
-                return err_set(err, ERR_MALFORMED, "EK of %zu bytes", public.len);
-        memcpy(instance->ek_pub, public.data, public.len);
-        instance->ek_pub_len = public.len;
+static void put_algorithms(const struct manufacture *m, struct writer *w)
+{
+        (void)m;
+        command_put_get_algorithms(w);
+}
+
+static void put_create(const struct manufacture *m, struct writer *w)
+{
+        command_put_create_ek(w, m->kind);
+}
+
+static void put_keep(const struct manufacture *m, struct writer *w)
+{
+        command_put_keep(w, m->handle, tpm_ek(m->kind)->handle);
+}
+
+static void put_flush(const struct manufacture *m, struct writer *w)
+{
+        command_put_flush(w, m->handle);
+}
+
+static void put_shutdown(const struct manufacture *m, struct writer *w)
+{
+        (void)m;
+        command_put_shutdown(w);
+}
+
+static int take_nothing(struct manufacture *m, struct bytes response, struct err *err)
+{
+        (void)m;
+        (void)response;
+        (void)err;
         return 0;
 }
 
-static int finish(struct instance *instance, struct err *err)
+static int take_algorithms(struct manufacture *m, struct bytes response, struct err *err)
 {
-        struct bytes ek_pub = {instance->ek_pub, instance->ek_pub_len};
+        uint8_t digest[HASH_SIZE_MAX];
+        int rc =
+            hash_digest(hash_by_tpm_id(HASH_TPM_SHA256), response.data, response.len, digest, err);
+
+        if (rc == 0)
+                memcpy(m->algorithms, digest, sizeof(m->algorithms));
+        return rc;
+}
+
+static int take_key(struct manufacture *m, struct bytes response, struct err *err)
+{
+        struct manufacture_ek *ek = &m->eks[m->kind];
         struct tpm_public public;
         struct tpm_name name;
+        struct bytes bytes;
+        int rc = response_get_primary(response, &m->handle, &bytes, err);
 
-        if (tpm_public_parse(ek_pub, &public, err) != 0 ||
-            tpm_name_of_public(&public, &name, err) != 0)
-                return err->code;
-        return instance_adopt_ek(instance, ek_pub, &name, err);
-}
-
-static int check_answer(struct instance *instance, struct bytes response, struct err *err)
-{
-        uint32_t code;
-
-        if (response_code(response, &code, err) != 0)
-                return err->code;
-        if (code != 0)
-                return err_set(err, ERR_TPM, "manufacture: step %u: response code 0x%x",
-                               instance->step, code);
-        if (instance->step == STEP_CREATE_EK)
-                return keep_ek(instance, response, err);
+        if (rc == 0)
+                rc = tpm_public_parse(bytes, &public, err);
+        if (rc == 0)
+                rc = tpm_name_of_public(&public, &name, err);
+        if (rc != 0)
+                return rc;
+        if (bytes.len > sizeof(ek->public))
+                return err_set(err, ERR_MALFORMED, "EK of %zu bytes", bytes.len);
+        memcpy(ek->public, bytes.data, bytes.len);
+        ek->public_len = bytes.len;
+        ek->name = name;
         return 0;
 }
 
-static void on_answer(void *user, struct bytes response)
-{
-        struct instance *instance = user;
-        struct err err = {0};
+static const struct {
+        const char *name;
+        void (*put)(const struct manufacture *m, struct writer *w);
+        int (*take)(struct manufacture *m, struct bytes response, struct err *err);
+        uint32_t also; /* a response code that is as good as success */
+} steps[] = {
+    [STEP_STARTUP] = {"startup", put_startup, take_nothing, 0},
+    [STEP_ALGORITHMS] = {"algorithms", put_algorithms, take_algorithms, 0},
+    [STEP_CREATE] = {"create", put_create, take_key, 0},
+    /* Kept already by an attempt that a crash cut short: the same key, from the same seed. */
+    [STEP_KEEP] = {"keep", put_keep, take_nothing, RC_NV_DEFINED},
+    [STEP_FLUSH] = {"flush", put_flush, take_nothing, 0},
+    [STEP_SHUTDOWN] = {"shutdown", put_shutdown, take_nothing, 0},
+};
 
-        if (check_answer(instance, response, &err) != 0) {
-                instance_abandon(instance, &err);
-                return;
+/* The first key that is wanted and not there yet, or the shutdown. */
+static enum step next_key(struct manufacture *m)
+{
+        for (unsigned kind = 0; kind < TPM_EK_COUNT; kind++) {
+                if ((m->wanted & (1U << kind)) != 0 && m->eks[kind].public_len == 0) {
+                        m->kind = (enum tpm_ek_kind)kind;
+                        return STEP_CREATE;
+                }
         }
-        instance->step++;
-        manufacture_step(instance);
+        return STEP_SHUTDOWN;
 }
 
-static void put_create_ek(struct writer *w)
+static int take_response(struct manufacture *m, struct bytes response, struct err *err)
 {
-        command_put_create_ek(w, TPM_EK_P256);
+        uint32_t code;
+        int rc = response_code(response, &code, err);
+
+        if (rc != 0)
+                return rc;
+        if (code != 0 && code != steps[m->step].also)
+                return err_set(err, ERR_TPM, "manufacture: %s: response code 0x%x",
+                               steps[m->step].name, code);
+        return code != 0 ? 0 : steps[m->step].take(m, response, err);
 }
 
-/* The EK stays loaded until the power goes off; nobody else uses the TPM meanwhile. */
-void manufacture_step(struct instance *instance)
+static void on_response(void *user, struct bytes response);
+
+static void run_step(struct manufacture *m)
 {
-        static void (*const puts[])(struct writer * w) = {
-            [STEP_STARTUP] = command_put_startup,
-            [STEP_CREATE_EK] = put_create_ek,
-            [STEP_SHUTDOWN] = command_put_shutdown,
-        };
         uint8_t memory[512];
         struct writer w;
         struct err err = {0};
         int rc;
 
-        if (instance->step == STEP_DONE) {
-                rc = finish(instance, &err);
-        } else {
-                writer_init_fixed(&w, memory, sizeof(memory));
-                puts[instance->step](&w);
-                rc = writer_check(&w) != 0 ? err_set(&err, ERR_LIMIT, "command too long")
-                                           : engine_host_command(instance->engine, writer_bytes(&w),
-                                                                 on_answer, instance, &err);
-        }
+        writer_init_fixed(&w, memory, sizeof(memory));
+        steps[m->step].put(m, &w);
+        rc = writer_check(&w) != 0
+                 ? err_set(&err, ERR_LIMIT, "command too long")
+                 : engine_host_command(m->engine, writer_bytes(&w), on_response, m, &err);
         if (rc != 0)
-                instance_abandon(instance, &err);
+                m->done(m->user, &err);
+}
+
+static void on_response(void *user, struct bytes response)
+{
+        struct manufacture *m = user;
+        struct err err = {0};
+
+        if (take_response(m, response, &err) != 0) {
+                m->done(m->user, &err);
+                return;
+        }
+        if (m->step == STEP_SHUTDOWN) {
+                m->done(m->user, NULL);
+                return;
+        }
+        m->step = m->step == STEP_ALGORITHMS || m->step == STEP_FLUSH ? next_key(m) : m->step + 1;
+        run_step(m);
+}
+
+void manufacture_run(struct manufacture *m)
+{
+        m->step = STEP_STARTUP;
+        run_step(m);
 }

@@ -1,21 +1,38 @@
 /*
- * The steps that make a fresh engine into a vTPM of this host: power it on, read the name of the
- * endorsement key from it, power it off. Between the TCB's modules only.
+ * The steps that make keys in an engine that serves nobody else: power it on, create the
+ * endorsement keys that are wanted, keep each at its handle, power off. For a fresh TPM and for one
+ * that gets more keys later. What it makes it reads from the engine itself, never from a guest.
  */
 #ifndef TCB_MANUFACTURE_H
 #define TCB_MANUFACTURE_H
 
-#include "tcb/instance.h"
+#include "tcb/engine-host.h"
+#include "tpmwire/ek.h"
 #include "tpmwire/name.h"
 
-/* The engine is ready, or has answered the step before. Failures end in instance_abandon(). */
-void manufacture_step(struct instance *instance);
+#define MANUFACTURE_ALGORITHMS_SIZE 4 /* of SHA-256 over TPM_CAP_ALGS */
 
-/* instance.c: the EK that was read becomes part of the security block; then the user is told. */
-int instance_adopt_ek(struct instance *instance, struct bytes ek_pub, const struct tpm_name *name,
-                      struct err *err) MUST_CHECK;
+struct manufacture_ek {
+        uint8_t public[TPM_PUBLIC_MAX]; /* TPM2B_PUBLIC */
+        size_t public_len;              /* 0: not made */
+        struct tpm_name name;
+};
 
-/* instance.c: forgets an instance that was not manufactured and tells why. */
-void instance_abandon(struct instance *instance, const struct err *err);
+struct manufacture {
+        struct engine_host *engine; /* the owner's, ready */
+        uint8_t wanted;             /* mask of 1 << enum tpm_ek_kind */
+        /* Once, after the last step or the first that failed; may free all of this. */
+        void (*done)(void *user, const struct err *failure);
+        void *user;
+        /* Written as it goes. */
+        unsigned step;
+        enum tpm_ek_kind kind;
+        uint32_t handle;
+        struct manufacture_ek eks[TPM_EK_COUNT];
+        uint8_t algorithms[MANUFACTURE_ALGORITHMS_SIZE];
+};
+
+/* Starts with the first step; done() may be called before this returns. */
+void manufacture_run(struct manufacture *m);
 
 #endif

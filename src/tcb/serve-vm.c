@@ -105,7 +105,10 @@ static int serve_create(struct tcb *tcb, const void *message, struct request *re
         creation->tcb = tcb;
         creation->request = request;
         if (check_config(create, tcb, &creation->vm, err) != 0 ||
-            create_vtpm(tcb, creation->vm.config.name, create->uuid, on_vtpm, creation, err) != 0) {
+            create_vtpm(
+                tcb,
+                &(struct create_request){.name = creation->vm.config.name, .uuid = create->uuid},
+                on_vtpm, creation, err) != 0) {
                 free(creation);
                 return err->code;
         }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "tcb/bound.h"
 #include "tcb/create.h"
+#include "tcb/making.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "tcb/vtpm-answer.h"
@@ -39,7 +40,9 @@ static int serve_create(struct tcb *tcb, const void *message, struct request *re
         char name[TCB_NAME_MAX + 1];
 
         wire_text_copy(create->name, name, sizeof(name));
-        return create_vtpm(tcb, name, create->uuid, on_created, request, err);
+        return create_vtpm(
+            tcb, &(struct create_request){.name = name, .uuid = create->uuid, .eks = create->eks},
+            on_created, request, err);
 }
 
 /* The rest ------------------------------------------------------------------------------------ */
@@ -69,6 +72,32 @@ static int serve_show(struct tcb *tcb, const void *message, struct request *requ
                 return err->code;
         vtpm_answer(request, instance);
         return 0;
+}
+
+/* One key after another, in the order of their kinds. */
+static int serve_ek(struct tcb *tcb, const void *message, struct request *request, struct err *err)
+{
+        const struct tcb_vtpm_ek *wanted = message;
+        struct instance *instance;
+        int rc = find(tcb, wanted->name, &instance, err);
+
+        if (rc == 0 && !instance->created)
+                rc = err_set(err, ERR_CONFLICT, "vTPM %s is being made", instance->stored.name);
+        for (unsigned kind = 0; rc == 0 && kind < TPM_EK_COUNT; kind++) {
+                uint8_t AUTO_FREE *public = NULL;
+                size_t len = 0;
+
+                rc = making_get_ek(instance, (enum tpm_ek_kind)kind, &public, &len, err);
+                if (rc == 0)
+                        request_send(request, tcb_vtpm_key_code,
+                                     &(const struct tcb_vtpm_key){.kind = (uint8_t)kind,
+                                                                  .public = {public, len}});
+                if (rc == ERR_NOT_FOUND)
+                        rc = 0;
+        }
+        if (rc == 0)
+                request_done(request);
+        return rc;
 }
 
 static int serve_delete(struct tcb *tcb, const void *message, struct request *request,
@@ -190,11 +219,8 @@ static int serve_listen(struct tcb *tcb, const void *message, struct request *re
 }
 
 const struct server_row server_rows_vtpm[] = {
-    {tcb_vtpm_create_code, serve_create},
-    {tcb_vtpm_list_code, serve_list},
-    {tcb_vtpm_show_code, serve_show},
-    {tcb_vtpm_delete_code, serve_delete},
-    {tcb_vtpm_open_code, serve_open},
-    {tcb_vtpm_listen_code, serve_listen},
-    {0, NULL},
+    {tcb_vtpm_create_code, serve_create}, {tcb_vtpm_list_code, serve_list},
+    {tcb_vtpm_show_code, serve_show},     {tcb_vtpm_delete_code, serve_delete},
+    {tcb_vtpm_open_code, serve_open},     {tcb_vtpm_listen_code, serve_listen},
+    {tcb_vtpm_ek_code, serve_ek},         {0, NULL},
 };

@@ -16,7 +16,9 @@
 #include "base/log.h"
 #include "tcb/accel-note.h"
 #include "tcb/bound.h"
-#include "tcb/manufacture.h"
+#include "tcb/complete.h"
+#include "tcb/known-answer.h"
+#include "tcb/making.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
@@ -59,6 +61,18 @@ static int open_platform(struct tcb *tcb, struct err *err)
         return ptpm_attach(tcb->ptpm, tcb->event, on_ptpm_lost, tcb, err);
 }
 
+/* Goes on by itself while we serve. */
+static int test_manufacture(struct instance_host *host, struct err *err)
+{
+        const struct engine_host_request request = {.event = host->event,
+                                                    .zygote = host->zygote,
+                                                    .path = host->engine_path,
+                                                    .memory_max = INSTANCE_MEMORY_MAX,
+                                                    .uid = (uid_t)host->config->uid_base + 1};
+
+        return known_answer_start(&request, &profile_known, &host->known_answer, err);
+}
+
 static int open_instances(struct tcb *tcb, struct err *err)
 {
         struct instance_host *host = &tcb->instance_host;
@@ -74,11 +88,15 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->commit = tcb->commit;
         host->config = &tcb->config;
         host->measurements = &tcb->measurements;
+        if (test_manufacture(host, err) != 0)
+                return err->code;
         if (instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
         tcb->accel_memory = accel_note_get(&tcb->config);
         rc = vms_load(tcb, err);
-        return rc != 0 ? rc : bounds_load(tcb, err);
+        if (rc == 0)
+                rc = bounds_load(tcb, err);
+        return rc != 0 ? rc : complete_new(tcb, &tcb->complete, err);
 }
 
 static bool any_vm_on(const struct tcb *tcb)
@@ -183,7 +201,7 @@ static void end_instances(struct tcb *tcb)
                 next = i->next;
                 bound_free(i->bound);
                 if (i->sm.state == INSTANCE_MANUFACTURING)
-                        instance_abandon(i, &err); /* frees it */
+                        making_fail(i, &err); /* frees it */
                 else
                         instance_stop(i);
         }
@@ -210,6 +228,8 @@ void tcb_close(struct tcb *tcb)
                 instance_free(tcb->instances);
                 tcb->instances = next;
         }
+        complete_free(tcb->complete);
+        known_answer_free(tcb->instance_host.known_answer);
         vmm_zygote_free(tcb->instance_host.zygote);
         commit_free(tcb->commit);
         ptpm_free(tcb->ptpm);

@@ -9,6 +9,7 @@
 #include "tcb/keys.h"
 #include "vmm/accel.h"
 
+struct complete;
 struct vm;
 struct server;
 
@@ -22,6 +23,7 @@ struct tcb {
         struct commit *commit;
         struct instance_host instance_host;
         struct instance *instances;
+        struct complete *complete;
         struct vm *vms;
         struct server *server;
         char qemu_degraded[SPAWN_WORDS_MAX]; /* what the last QEMU's isolation lacked, or "" */

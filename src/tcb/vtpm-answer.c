@@ -39,6 +39,8 @@ static void fill(const struct instance *instance, bool precise, struct tcb_vtpm 
             .sequence = instance->stored.sequence,
             .ek_pub = {instance->ek_pub, instance->ek_pub_len},
             .last_use = instance->last_use,
+            .profile = wire_text(instance->stored.block.profile),
+            .later = instance->later,
         };
         memcpy(ret->uuid, instance->stored.block.uuid, sizeof(ret->uuid));
         fill_engine(instance, precise, ret);

@@ -11,6 +11,7 @@
 #define CC_STARTUP        0x144
 #define CC_SHUTDOWN       0x145
 #define CC_FLUSH_CONTEXT  0x165
+#define CC_GET_CAPABILITY 0x17a
 
 #define RS_PASSWORD 0x40000009
 
@@ -102,6 +103,16 @@ void command_put_keep(struct writer *w, uint32_t object, uint32_t handle)
         writer_put_be32(w, object);
         put_empty_auth(w);
         writer_put_be32(w, handle);
+        finish(w, size_at);
+}
+
+void command_put_get_algorithms(struct writer *w)
+{
+        size_t size_at = put_header(w, TAG_NO_SESSIONS, CC_GET_CAPABILITY);
+
+        writer_put_be32(w, 0); /* TPM_CAP_ALGS */
+        writer_put_be32(w, 0); /* from the first */
+        writer_put_be32(w, 254);
         finish(w, size_at);
 }
 
