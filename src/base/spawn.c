@@ -97,8 +97,9 @@ static _Noreturn void child_exec(const struct plan *plan)
         char *const *argv = (char *const *)(uintptr_t)request->argv;
         char *const *env = (char *const *)(uintptr_t)(request->env != NULL ? request->env : no_env);
 
-        (void)execve(request->path, argv, env);
-        if (errno == EACCES && plan->program_fd >= 0)
+        if (request->program == NULL)
+                (void)execve(request->path, argv, env);
+        if (request->program != NULL || (errno == EACCES && plan->program_fd >= 0))
                 (void)execveat(plan->program_fd, "", argv, env, AT_EMPTY_PATH);
         child_fail(plan, STAGE_EXEC);
 }
@@ -419,7 +420,8 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
 
         if (null_fd < 0)
                 return err_set_errno(err, errno, "open /dev/null");
-        plan.program_fd = program_fd; /* -1: the child's execve() says why */
+        /* -1: the child's execve() says why */
+        plan.program_fd = request->program != NULL ? *request->program : program_fd;
         rc = plan_fds(&plan, null_fd, err);
         if (rc == 0)
                 rc = start(&plan, &child, err);

@@ -39,6 +39,7 @@ enum spawn_isolate {
 
 struct spawn_request {
         const char *path;        /* absolute */
+        const int *program;      /* this open file is executed and path only names it; or NULL */
         const char *const *argv; /* NULL-terminated */
         const char *const *env;  /* NULL-terminated, the whole environment; NULL for none */
         const struct spawn_fd *fds;

@@ -98,8 +98,8 @@ int guest_open_console(struct vm *vm, int *ret_fd, struct err *err)
 
 static int open_files(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
 {
-        fds[VMM_FD_CODE] = open_file(vm->tcb->config.ovmf_code, O_RDONLY, err);
-        if (fds[VMM_FD_CODE] < 0)
+        if (measure_open(vm->tcb->config.ovmf_code, vm->tcb->measurements.ovmf, &fds[VMM_FD_CODE],
+                         err) != 0)
                 return err->code;
         fds[VMM_FD_VARS] = make_vars(vm, err);
         if (fds[VMM_FD_VARS] < 0)
@@ -280,11 +280,14 @@ int guest_launch(struct vm *vm, struct err *err)
                                     .accel = vm->accelerator,
                                     .uid = vm->instance->uid};
         int AUTO_FD log = open_log(vm, "qemu", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, err);
+        int AUTO_FD qemu = -1;
         int rc;
 
-        if (log < 0)
+        if (log < 0 ||
+            measure_open(vm->tcb->config.qemu, vm->tcb->measurements.qemu, &qemu, err) != 0)
                 return err->code;
         launch.log = log;
+        launch.program = &qemu;
 
         for (size_t i = 0; i < VMM_FD_COUNT; i++)
                 launch.fds[i] = -1;

@@ -21,14 +21,11 @@ struct events {
         struct writer text;
 };
 
-static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err)
+static int digest_fd(int fd, const char *path, uint8_t ret_digest[32], struct err *err)
 {
         struct hash AUTO_HASH *hash = NULL;
-        int AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
         uint8_t AUTO_FREE *block = malloc(1U << 16);
 
-        if (fd < 0)
-                return err_set_errno(err, errno, "measure %s", path);
         if (block == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         if (hash_new(hash_by_tpm_id(HASH_TPM_SHA256), &hash, err) != 0)
@@ -43,6 +40,35 @@ static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err
                 if (hash_update(hash, block, (size_t)n, err) != 0)
                         return err->code;
         }
+}
+
+static int digest_file(const char *path, uint8_t ret_digest[32], struct err *err)
+{
+        int AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "measure %s", path);
+        return digest_fd(fd, path, ret_digest, err);
+}
+
+int measure_open(const char *path, const uint8_t measured[32], int *ret_fd, struct err *err)
+{
+        int AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+        uint8_t digest[32];
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "open %s", path);
+        if (digest_fd(fd, path, digest, err) != 0)
+                return err->code;
+        if (memcmp(digest, measured, sizeof(digest)) != 0)
+                return err_set(err, ERR_NOT_TRUSTED,
+                               "%s is not the file that was measured when the TCB started; was it "
+                               "upgraded? restart catena-tcb to have it measured",
+                               path);
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return err_set_errno(err, errno, "rewind %s", path);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
 }
 
 /* PCR value after an event: H(pcr || H(text)). */

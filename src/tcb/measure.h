@@ -27,6 +27,14 @@ struct measurements {
  */
 int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
                  struct measurements *ret_measurements, struct err *err) MUST_CHECK;
+
+/*
+ * Opens a file for use, and only if it is what was measured: hashed over the descriptor that is
+ * then used, so that what lies at the path later does not matter. ERR_NOT_TRUSTED otherwise.
+ */
+int measure_open(const char *path, const uint8_t measured[32], int *ret_fd,
+                 struct err *err) MUST_CHECK;
+
 void measurements_done(struct measurements *measurements);
 
 #endif

@@ -92,6 +92,7 @@ int vmm_launch(const struct vmm_launch *launch, struct spawn_child *ret_child,
         struct vmm_argv argv;
         struct spawn_request request = {
             .path = launch->qemu,
+            .program = launch->program,
             .argv = argv.words,
             .fds = map,
             .n_fds = map_fds(launch, map, has),

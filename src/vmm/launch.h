@@ -9,7 +9,8 @@
 #include "vmm/argv.h"
 
 struct vmm_launch {
-        const char *qemu; /* absolute path of the program */
+        const char *qemu;   /* absolute path of the program */
+        const int *program; /* borrowed: this open file is executed instead; NULL: none */
         const struct vmm_config *config;
         enum vmm_accel accel;
         int fds[VMM_FD_COUNT]; /* borrowed; -1: none. The caller closes its copies */
