@@ -5,9 +5,12 @@
 
 #include "image/image.h"
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -17,6 +20,7 @@
 #include "image/guest.h"
 #include "image/kernel.h"
 #include "image/predict.h"
+#include "image/tool.h"
 
 #define RELEASE "6.1.0-0-test"
 #define MODULES "lib/modules/" RELEASE "/kernel/drivers/"
@@ -98,6 +102,85 @@ static void assert_same_files(const char *a, const char *b)
         free((void *)(uintptr_t)two.data);
 }
 
+/* Inputs of another day, as a second download has them. */
+static int age(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+        const struct timespec times[] = {{.tv_sec = 1000000001}, {.tv_sec = 1000000001}};
+
+        (void)st;
+        (void)flag;
+        (void)ftw;
+        return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static uint16_t le16(const uint8_t *at)
+{
+        return (uint16_t)(at[0] | at[1] << 8);
+}
+
+/*
+ * All times of a directory entry (FAT: creation at 14, access at 18, write at 22) are the image's.
+ * That does not depend on when the test runs, as a second build a moment later would: FAT's times
+ * have a resolution of two seconds.
+ */
+static void assert_fixed_times(const uint8_t *entry)
+{
+        const time_t epoch = (time_t)strtoll(IMAGE_EPOCH, NULL, 10);
+        struct tm tm;
+        unsigned date;
+        unsigned hour;
+
+        assert_non_null(gmtime_r(&epoch, &tm));
+        date = (unsigned)((tm.tm_year - 80) << 9 | (tm.tm_mon + 1) << 5 | tm.tm_mday);
+        hour = (unsigned)(tm.tm_hour << 11 | tm.tm_min << 5 | tm.tm_sec / 2);
+        assert_int_equal(entry[13], 0);
+        assert_int_equal(le16(entry + 14), hour);
+        assert_int_equal(le16(entry + 16), date);
+        assert_int_equal(le16(entry + 18), date);
+        assert_int_equal(le16(entry + 22), hour);
+        assert_int_equal(le16(entry + 24), date);
+}
+
+/* gzip's header (RFC 1952, 2.3): MTIME at 4, and no file name. */
+static void assert_no_time_in_initrd(void)
+{
+        static const uint8_t header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0};
+        struct err err = {0};
+        uint8_t *data = NULL;
+        size_t len = 0;
+
+        assert_ok(disk_read(in_dir("guest.img"), DISK_INITRD, &data, &len, &err), &err);
+        assert_true(len > sizeof(header));
+        assert_memory_equal(data, header, sizeof(header));
+        free(data);
+}
+
+static void test_no_clock_in_the_image(void **state)
+{
+        static const char *const names[] = {"EFI        ", "BOOT       ", "BOOTX64 EFI",
+                                            "GRUB    CFG", "VMLINUZ    ", "INITRD  GZ "};
+        struct image_request request = good_request();
+        struct err err = {0};
+        struct bytes image;
+
+        (void)state;
+        assert_ok(image_build(&request, &err), &err);
+        image = load(in_dir("guest.img"));
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                unsigned found = 0;
+
+                for (size_t at = 0; at + 32 <= image.len; at += 32)
+                        if (memcmp(image.data + at, names[i], 11) == 0) {
+                                assert_fixed_times(image.data + at);
+                                found++;
+                        }
+                if (found == 0)
+                        fail_msg("no %s in the image", names[i]);
+        }
+        free((void *)(uintptr_t)image.data);
+        assert_no_time_in_initrd();
+}
+
 static void test_same_bytes(void **state)
 {
         struct image_request request = good_request();
@@ -105,9 +188,9 @@ static void test_same_bytes(void **state)
 
         (void)state;
         assert_ok(image_build(&request, &err), &err);
+        assert_int_equal(nftw(in_dir("kernel"), age, 16, FTW_PHYS), 0);
         request = good_request();
         request.out = in_dir("again.img");
-        (void)sleep(1); /* FAT's time has a resolution of two seconds, gzip's of one */
         assert_ok(image_build(&request, &err), &err);
         assert_same_files(in_dir("guest.img"), in_dir("again.img"));
         assert_same_files(in_dir("guest.img" IMAGE_MANIFEST_SUFFIX),
@@ -327,11 +410,11 @@ static void test_missing_tools(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_missing_tools),  cmocka_unit_test(test_same_bytes),
-            cmocka_unit_test(test_measured_order), cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_missing_module), cmocka_unit_test(test_two_kernels),
-            cmocka_unit_test(test_tamper),         cmocka_unit_test(test_bad_disk),
-            cmocka_unit_test(test_bad_manifest),
+            cmocka_unit_test(test_missing_tools), cmocka_unit_test(test_no_clock_in_the_image),
+            cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_measured_order),
+            cmocka_unit_test(test_refused),       cmocka_unit_test(test_missing_module),
+            cmocka_unit_test(test_two_kernels),   cmocka_unit_test(test_tamper),
+            cmocka_unit_test(test_bad_disk),      cmocka_unit_test(test_bad_manifest),
         };
 
         return cmocka_run_group_tests(tests, set_up, NULL);
