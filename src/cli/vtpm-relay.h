@@ -30,6 +30,7 @@ int vtpm_relay_open(struct vtpm_session *session, struct vtpm_relay *ret_relay,
 /* Serves until the descriptor until_readable is readable (0), or the vTPM is lost. */
 int vtpm_relay_serve(struct vtpm_relay *relay, int until_readable, struct err *err) MUST_CHECK;
 
+/* Turns the programs away and removes socket and directory. Idempotent. */
 void vtpm_relay_close(struct vtpm_relay *relay);
 
 /* The other end: commands from stdin to the socket, responses back, until stdin ends. */

@@ -51,6 +51,7 @@ static int set_environment(const struct vtpm_relay *relay, struct err *err)
 /* Ctrl-C is for the child; it gets the signals' defaults back. */
 static int spawn(char *const *argv, pid_t *ret_pid, struct err *err)
 {
+        const struct sigaction ignore = {.sa_handler = SIG_IGN};
         posix_spawnattr_t attributes;
         sigset_t defaults;
         int rc;
@@ -59,8 +60,8 @@ static int spawn(char *const *argv, pid_t *ret_pid, struct err *err)
         (void)sigaddset(&defaults, SIGINT);
         (void)sigaddset(&defaults, SIGQUIT);
         (void)sigaddset(&defaults, SIGPIPE);
-        (void)signal(SIGINT, SIG_IGN);
-        (void)signal(SIGQUIT, SIG_IGN);
+        (void)sigaction(SIGINT, &ignore, NULL);
+        (void)sigaction(SIGQUIT, &ignore, NULL);
         rc = posix_spawnattr_init(&attributes);
         if (rc == 0) {
                 (void)posix_spawnattr_setsigdefault(&attributes, &defaults);

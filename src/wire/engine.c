@@ -7,7 +7,7 @@
 const struct wire_protocol wire_engine_protocol = {
     .name = "catena-engine",
     .version = 1,
-    .payload_max = 120U << 10,
+    .payload_max = 200U << 10,
     .messages = engine_messages,
     .n_messages = ARRAY_SIZE(engine_messages),
 };

@@ -9,7 +9,7 @@
 
 #define HELLO_CODE     0
 #define HELLO_NAME_MAX 32
-#define PACKET_MAX     (128U << 10) /* below the kernel's default limit for one packet */
+#define PACKET_MAX     (204U << 10) /* below the kernel's default limit for one packet */
 
 enum link_kind { LINK_PLAIN, LINK_STREAM, LINK_PACKET };
 
