@@ -116,6 +116,23 @@ int pkey_verify_es256(const struct pkey *key, struct bytes message, struct bytes
                                  (struct bytes){signature.data + half, half}, err);
 }
 
+int pkey_sign_digest(const struct pkey *key, const struct hash_alg *hash, const uint8_t *digest,
+                     uint8_t *ret_signature, size_t *ret_len, struct err *err)
+{
+        EVP_PKEY_CTX CLEANUP(EVP_PKEY_CTX_free_p) *ctx = NULL;
+        size_t len = PKEY_RSA_SIZE_MAX;
+
+        if (!key->is_private)
+                return err_set(err, ERR_USAGE, "a public key does not sign");
+        ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->evp, NULL);
+        if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
+            (key->type == PKEY_RSA && !set_rsa_scheme(ctx, PKEY_RSA_PKCS1, hash)) ||
+            EVP_PKEY_sign(ctx, ret_signature, &len, digest, hash->size) != 1)
+                return pkey_openssl_error(err, ERR_FAILED, "sign");
+        *ret_len = len;
+        return 0;
+}
+
 static int der_to_es256(const uint8_t *der, size_t der_len, uint8_t *ret_signature, struct err *err)
 {
         const int half = PKEY_ES256_SIZE / 2;

@@ -7,6 +7,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/param_build.h>
+#include <openssl/rsa.h>
 
 #include "crypto/pkey-evp.h"
 
@@ -229,6 +230,13 @@ int pkey_new_ec(enum pkey_curve curve, struct bytes x, struct bytes y, struct pk
 int pkey_generate_ec(enum pkey_curve curve, struct pkey **ret_key, struct err *err)
 {
         return pkey_from_evp(EVP_EC_gen(pkey_curve_name(curve)), true, ret_key, err);
+}
+
+int pkey_generate_rsa(unsigned bits, struct pkey **ret_key, struct err *err)
+{
+        if (bits < PKEY_RSA_BITS_MIN || bits > PKEY_RSA_BITS_MAX)
+                return err_set(err, ERR_UNSUPPORTED, "RSA of %u bits", bits);
+        return pkey_from_evp(EVP_RSA_gen(bits), true, ret_key, err);
 }
 
 int pkey_get_point(const struct pkey *key, struct pkey_point *ret_point, struct err *err)

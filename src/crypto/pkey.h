@@ -55,6 +55,9 @@ int pkey_from_private_pem(struct bytes pem, struct pkey **ret_key, struct err *e
 /* A new private key on this curve. */
 int pkey_generate_ec(enum pkey_curve curve, struct pkey **ret_key, struct err *err) MUST_CHECK;
 
+/* A new RSA key of PKEY_RSA_BITS_MIN to PKEY_RSA_BITS_MAX bits, public exponent 65537. */
+int pkey_generate_rsa(unsigned bits, struct pkey **ret_key, struct err *err) MUST_CHECK;
+
 /* Another reference to the same key. */
 struct pkey *pkey_ref(struct pkey *key);
 void pkey_free(struct pkey *key);
@@ -98,6 +101,13 @@ int pkey_verify_ecdsa(const struct pkey *key, const struct hash_alg *hash, struc
                       struct bytes r, struct bytes s, struct err *err) MUST_CHECK;
 int pkey_verify_rsa(const struct pkey *key, enum pkey_padding padding, const struct hash_alg *hash,
                     struct bytes message, struct bytes signature, struct err *err) MUST_CHECK;
+
+/*
+ * Signs a digest of hash->size bytes: ECDSA as DER, or RSASSA-PKCS1-v1_5. ret_signature has room
+ * for PKEY_RSA_SIZE_MAX bytes. ERR_USAGE for a public key.
+ */
+int pkey_sign_digest(const struct pkey *key, const struct hash_alg *hash, const uint8_t *digest,
+                     uint8_t *ret_signature, size_t *ret_len, struct err *err) MUST_CHECK;
 
 /* ES256 of JWS: P-256 and SHA-256, the signature as r || s (RFC 7518, 3.4). */
 int pkey_sign_es256(const struct pkey *key, struct bytes message,

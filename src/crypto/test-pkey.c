@@ -349,6 +349,32 @@ static void oaep(void **state)
         assert_memory_equal(plain, MESSAGE.data, plain_len);
 }
 
+/* Both kinds of key, and the other side's verification. */
+static void signs_digests(void **state)
+{
+        static const uint8_t message[] = "what is signed";
+        const struct hash_alg *hash = hash_by_tpm_id(HASH_TPM_SHA256);
+        struct pkey AUTO_PKEY *rsa = NULL;
+        struct pkey AUTO_PKEY *ec = NULL;
+        uint8_t digest[HASH_SIZE_MAX];
+        uint8_t signature[PKEY_RSA_SIZE_MAX];
+        size_t len = 0;
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(hash_digest(hash, message, sizeof(message), digest, &err), &err);
+        assert_ok(pkey_generate_rsa(2048, &rsa, &err), &err);
+        assert_ok(pkey_sign_digest(rsa, hash, digest, signature, &len, &err), &err);
+        assert_ok(pkey_verify_rsa(rsa, PKEY_RSA_PKCS1, hash,
+                                  (struct bytes){message, sizeof(message)},
+                                  (struct bytes){signature, len}, &err),
+                  &err);
+        assert_ok(pkey_generate_ec(PKEY_P256, &ec, &err), &err);
+        assert_ok(pkey_sign_digest(ec, hash, digest, signature, &len, &err), &err);
+        assert_in_range(len, 8, 72);
+        assert_int_equal(pkey_generate_rsa(1024, &rsa, &err), ERR_UNSUPPORTED);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -361,6 +387,7 @@ int main(void)
             cmocka_unit_test(bad_pem),
             cmocka_unit_test(agreement),
             cmocka_unit_test(oaep),
+            cmocka_unit_test(signs_digests),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

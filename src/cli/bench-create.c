@@ -1,0 +1,178 @@
+#include "cli/bench-create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "cli/output.h"
+#include "tpmwire/ek.h"
+
+#define SETUP    "/usr/bin/swtpm_setup"
+#define ROUNDS   12
+#define P256     8 /* a round */
+#define FULL     2
+#define ALL_KEYS ((1U << TPM_EK_COUNT) - 1)
+
+struct times {
+        double ms[ROUNDS * P256];
+        size_t n;
+};
+
+struct creates {
+        const struct bench_target *target;
+        struct times p256;
+        struct times full;
+        struct times setup;
+        unsigned made;
+};
+
+static double now_ms(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static int compare(const void *a, const void *b)
+{
+        const double x = *(const double *)a;
+        const double y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static double median(struct times *times)
+{
+        if (times->n == 0)
+                return 0;
+        qsort(times->ms, times->n, sizeof(times->ms[0]), compare);
+        return times->ms[times->n / 2];
+}
+
+static int create(struct creates *creates, uint8_t eks, struct times *times, struct err *err)
+{
+        char name[32];
+        struct tcb_vtpm_create message = {.eks = eks};
+        struct tcb_vtpm vtpm;
+        double start;
+        int rc;
+
+        (void)snprintf(name, sizeof(name), "create-%u", creates->made++);
+        message.name = wire_text(name);
+        start = now_ms();
+        rc = client_call(creates->target->host.client, tcb_vtpm_create_code, &message,
+                         tcb_vtpm_code, &vtpm, sizeof(vtpm), err);
+        if (rc == 0)
+                times->ms[times->n++] = now_ms() - start;
+        return rc;
+}
+
+/* swtpm_setup waits for a daemon of its own that nobody reaps unless its new parent does. */
+static int reap_all(pid_t setup)
+{
+        int status = 0;
+        int result = EXIT_FAILURE;
+        pid_t pid;
+
+        while ((pid = wait(&status)) > 0 || errno == EINTR)
+                if (pid == setup)
+                        result = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        return result;
+}
+
+static void run_setup_and_reap(const char *dir)
+{
+        const char *argv[] = {SETUP,         "--tpm2",  "--tpm-state", dir, "--createek",
+                              "--overwrite", "--runas", "root",        NULL};
+        const char *env[] = {"PATH=/usr/bin:/bin", NULL};
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        pid_t setup;
+
+        if (geteuid() != 0)
+                argv[6] = NULL;
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        setup = fork();
+        if (setup == 0) {
+                for (int fd = 0; fd <= 2; fd++)
+                        (void)dup2(null, fd);
+                (void)execve(SETUP, (char **)(uintptr_t)argv, (char **)(uintptr_t)env);
+                _exit(EXIT_FAILURE);
+        }
+        _exit(reap_all(setup));
+}
+
+static int measure_setup(const char *dir, struct times *times, struct err *err)
+{
+        const double start = now_ms();
+        pid_t pid = fork();
+        int status = 0;
+
+        if (pid == 0)
+                run_setup_and_reap(dir);
+        if (pid < 0)
+                return err_set_errno(err, errno, "fork");
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return err_set_errno(err, errno, "wait");
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                return err_set(err, ERR_FAILED, "swtpm_setup failed");
+        times->ms[times->n++] = now_ms() - start;
+        return 0;
+}
+
+static int run_round(struct creates *creates, const char *dir, struct err *err)
+{
+        int rc = 0;
+
+        for (unsigned i = 0; rc == 0 && i < P256; i++)
+                rc = create(creates, 1U << TPM_EK_P256, &creates->p256, err);
+        for (unsigned i = 0; rc == 0 && i < FULL; i++)
+                rc = create(creates, ALL_KEYS, &creates->full, err);
+        if (rc == 0 && access(SETUP, X_OK) == 0)
+                rc = measure_setup(dir, &creates->setup, err);
+        return rc;
+}
+
+static int print(struct cli *cli, const char *name, struct times *times, double base,
+                 struct err *err)
+{
+        const double value = median(times);
+        json_t *figure = json_pack("{s:s,s:f,s:s,s:I}", "name", name, "value", value, "unit", "ms",
+                                   "n", (json_int_t)times->n);
+
+        if (figure != NULL) {
+                (void)json_object_set_new(figure, "baseline",
+                                          base > 0 ? json_real(base) : json_null());
+                (void)json_object_set_new(figure, "ratio",
+                                          base > 0 ? json_real(value / base) : json_null());
+        }
+        return cli_print_json_line(cli, figure, err);
+}
+
+int bench_create(struct cli *cli, const struct bench_target *target, const char *dir,
+                 struct err *err)
+{
+        struct creates creates = {.target = target};
+        char state[PATH_MAX];
+        double base;
+        int rc = fs_join(state, sizeof(state), dir, "setup", err);
+
+        if (rc == 0)
+                rc = fs_make_dir(state, 0700, err);
+        for (unsigned i = 0; rc == 0 && i < ROUNDS && !cli_interrupted(); i++)
+                rc = run_round(&creates, state, err);
+        if (rc != 0)
+                return err_wrap(err, "create");
+        base = median(&creates.setup);
+        rc = print(cli, "create-p256", &creates.p256, base, err);
+        return rc != 0 ? rc : print(cli, "create-full", &creates.full, base, err);
+}
