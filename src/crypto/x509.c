@@ -146,6 +146,24 @@ int x509_key(const struct x509_cert *cert, struct pkey **ret_key, struct err *er
         return pkey_from_evp(X509_get_pubkey(cert->x), false, ret_key, err);
 }
 
+int x509_to_der(const struct x509_cert *cert, uint8_t **ret_der, size_t *ret_len, struct err *err)
+{
+        uint8_t *memory;
+        uint8_t *end;
+        const int len = i2d_X509(cert->x, NULL);
+
+        if (len <= 0)
+                return pkey_openssl_error(err, ERR_FAILED, "certificate to DER");
+        memory = malloc((size_t)len);
+        if (memory == NULL)
+                return err_set(err, ERR_NO_MEMORY, "certificate");
+        end = memory;
+        (void)i2d_X509(cert->x, &end);
+        *ret_der = memory;
+        *ret_len = (size_t)len;
+        return 0;
+}
+
 int x509_to_pem(const struct x509_cert *cert, char **ret_pem, struct err *err)
 {
         BIO CLEANUP(BIO_free_p) *bio = BIO_new(BIO_s_mem());

@@ -62,6 +62,10 @@ DEFINE_CLEANUP(struct x509_cert *, x509_free)
 /* The certificate's key; ERR_UNSUPPORTED when it is weak (see pkey.h). */
 int x509_key(const struct x509_cert *cert, struct pkey **ret_key, struct err *err) MUST_CHECK;
 
+/* Its DER; free() it. */
+int x509_to_der(const struct x509_cert *cert, uint8_t **ret_der, size_t *ret_len,
+                struct err *err) MUST_CHECK;
+
 /* NUL-terminated PEM; free() it. */
 int x509_to_pem(const struct x509_cert *cert, char **ret_pem, struct err *err) MUST_CHECK;
 

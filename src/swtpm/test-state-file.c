@@ -1,0 +1,271 @@
+#include "swtpm/state-file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "lib/test.h"
+
+#define FILE_LEN (8192 + 2 * STATE_BODY_MAX)
+
+static char path[4096];
+
+static struct state_place place_of(const char *name)
+{
+        (void)snprintf(path, sizeof(path), "%s/%s", test_dir(), name);
+        return (struct state_place){.file = path, .mode = 0600, .uuid = {1, 2, 3}};
+}
+
+static struct secret *make_key(const char *words)
+{
+        struct secret *key = NULL;
+        struct err err = {0};
+
+        assert_ok(secret_new_copy(words, strlen(words), &key, &err), &err);
+        return key;
+}
+
+static int try_open(const struct state_place *place, const struct secret *key,
+                    enum state_expect expect, struct err *err)
+{
+        struct state_file *state = NULL;
+        int rc = state_file_open(place, key, expect, &state, err);
+
+        state_file_close(state);
+        return rc;
+}
+
+/* Saves this number of times; the content names the save. */
+static void save(const struct state_place *place, const struct secret *key, unsigned n)
+{
+        struct state_file AUTO_STATE_FILE *state = NULL;
+        struct err err = {0};
+
+        assert_ok(state_file_open(place, key, STATE_ANY, &state, &err), &err);
+        for (unsigned i = 0; i < n; i++) {
+                struct state_content *content = state_file_content(state);
+
+                content->lineage++;
+                content->used = true;
+                content->permanent_len =
+                    (size_t)snprintf((char *)content->permanent, 32, "the TPM of save %u",
+                                     (unsigned)content->lineage);
+                assert_ok(state_file_save(state, &err), &err);
+        }
+}
+
+static void check(const struct state_place *place, const struct secret *key, unsigned lineage)
+{
+        struct state_file AUTO_STATE_FILE *state = NULL;
+        struct state_content *content;
+        struct err err = {0};
+        char words[32];
+
+        assert_ok(state_file_open(place, key, STATE_THERE, &state, &err), &err);
+        content = state_file_content(state);
+        assert_int_equal(content->lineage, lineage);
+        (void)snprintf(words, sizeof(words), "the TPM of save %u", lineage);
+        assert_int_equal(content->permanent_len, strlen(words));
+        assert_memory_equal(content->permanent, words, strlen(words));
+        assert_true(content->used && !content->has_saved);
+        assert_int_equal(state_file_is_sealed(state), key != NULL);
+}
+
+/* Whether these bytes stand anywhere in the file. */
+static bool has_bytes(const char *words)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        struct err err = {0};
+        size_t len = 0;
+
+        assert_ok(fs_read_file(path, FILE_LEN, &data, &len, &err), &err);
+        return memmem(data, len, words, strlen(words)) != NULL;
+}
+
+static void test_saves_are_kept(void **state)
+{
+        struct secret AUTO_SECRET *key = make_key("pass");
+
+        (void)state;
+        for (unsigned n = 1; n < 6; n++) {
+                char name[16];
+                struct state_place place;
+
+                (void)snprintf(name, sizeof(name), "kept-%u", n);
+                place = place_of(name);
+                save(&place, n % 2 == 0 ? key : NULL, n);
+                check(&place, n % 2 == 0 ? key : NULL, n);
+                save(&place, n % 2 == 0 ? key : NULL, 1);
+                check(&place, n % 2 == 0 ? key : NULL, n + 1);
+                assert_int_equal(has_bytes("the TPM of save"), n % 2 != 0);
+        }
+}
+
+static void test_expectations(void **state)
+{
+        struct state_place place = place_of("expect");
+        struct err err = {0};
+
+        (void)state;
+        assert_int_equal(try_open(&place, NULL, STATE_THERE, &err), ERR_NOT_FOUND);
+        assert_int_equal(try_open(&place, NULL, STATE_FRESH, &err), 0);
+        assert_int_equal(try_open(&place, NULL, STATE_THERE, &err), ERR_NOT_FOUND);
+        save(&place, NULL, 1);
+        assert_int_equal(try_open(&place, NULL, STATE_FRESH, &err), ERR_CONFLICT);
+        assert_int_equal(try_open(&place, NULL, STATE_REPLACE, &err), 0);
+        check(&place, NULL, 1); /* as long as the new one is not saved */
+}
+
+static void test_replace(void **state)
+{
+        struct state_place place = place_of("replace");
+        struct secret AUTO_SECRET *key = make_key("pass");
+        struct state_file *file = NULL;
+        struct err err = {0};
+
+        (void)state;
+        save(&place, NULL, 3);
+        assert_ok(state_file_open(&place, key, STATE_REPLACE, &file, &err), &err);
+        assert_int_equal(state_file_content(file)->permanent_len, 0);
+        assert_ok(state_file_save(file, &err), &err);
+        state_file_close(file);
+        assert_int_equal(try_open(&place, NULL, STATE_THERE, &err), ERR_NOT_PERMITTED);
+        save(&place, key, 1);
+        check(&place, key, 1);
+}
+
+static void test_keys_and_names(void **state)
+{
+        struct state_place sealed = place_of("sealed");
+        struct secret AUTO_SECRET *key = make_key("pass");
+        struct secret AUTO_SECRET *other = make_key("Pass");
+        struct state_place place;
+        struct err err = {0};
+
+        (void)state;
+        save(&sealed, key, 2);
+        assert_int_equal(try_open(&sealed, NULL, STATE_ANY, &err), ERR_NOT_PERMITTED);
+        assert_int_equal(try_open(&sealed, other, STATE_ANY, &err), ERR_NOT_PERMITTED);
+        sealed.uuid[0] = 9;
+        assert_int_equal(try_open(&sealed, key, STATE_ANY, &err), ERR_ROLLBACK);
+        memset(sealed.uuid, 0, sizeof(sealed.uuid)); /* not known: as it says itself */
+        check(&sealed, key, 2);
+        place = place_of("clear");
+        save(&place, NULL, 1);
+        assert_int_equal(try_open(&place, key, STATE_ANY, &err), ERR_NOT_PERMITTED);
+}
+
+static void test_two_programs(void **state)
+{
+        struct state_place place = place_of("two");
+        struct state_file AUTO_STATE_FILE *first = NULL;
+        struct err err = {0};
+
+        (void)state;
+        assert_ok(state_file_open(&place, NULL, STATE_ANY, &first, &err), &err);
+        assert_int_equal(try_open(&place, NULL, STATE_ANY, &err), ERR_CONFLICT);
+        assert_int_equal(try_open(&place, NULL, STATE_REPLACE, &err), ERR_CONFLICT);
+}
+
+static void put(off_t at, const void *data, size_t len)
+{
+        int AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, data, len, at), len);
+}
+
+static void flip(off_t at)
+{
+        int AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC);
+        uint8_t byte = 0;
+
+        assert_true(fd >= 0);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x10;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
+/* Damage is reported, and never made good by the save before. */
+static void test_damage(void **state)
+{
+        /* After two saves the second one is in slot B. */
+        static const struct {
+                const char *what;
+                off_t at;
+                int rc;
+        } rows[] = {
+            {"newest header", 4096 + 20, ERR_DAMAGED},
+            {"newest header's digest", 4096 + 120, ERR_DAMAGED},
+            {"newest body", 8192 + STATE_BODY_MAX + 5, ERR_DAMAGED},
+            {"older header", 20, ERR_DAMAGED},
+            {"older body", 8192 + 5, 0},
+            {"magic", 4096, ERR_CONFLICT},
+        };
+        struct err err = {0};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                char name[16];
+                struct state_place place;
+
+                (void)snprintf(name, sizeof(name), "damage-%zu", i);
+                place = place_of(name);
+                save(&place, NULL, 2);
+                flip(rows[i].at);
+                if (try_open(&place, NULL, STATE_ANY, &err) != rows[i].rc)
+                        fail_msg("%s: %s", rows[i].what, err.text);
+        }
+}
+
+/* A crash while the body of the third save was written (over the first): the second stands. */
+static void test_crash(void **state)
+{
+        struct state_place place = place_of("crash");
+        static uint8_t junk[1000];
+
+        (void)state;
+        memset(junk, 0xa5, sizeof(junk));
+        save(&place, NULL, 2);
+        put(8192, junk, sizeof(junk));
+        check(&place, NULL, 2);
+        save(&place, NULL, 1);
+        check(&place, NULL, 3);
+}
+
+static void test_foreign_files(void **state)
+{
+        struct state_place place = place_of("foreign");
+        struct state_place dir = {.dir = test_dir(), .mode = 0640};
+        struct err err = {0};
+        struct stat st;
+        char link[4200];
+
+        (void)state;
+        assert_ok(fs_write_file(path, "a disk's content", 16, 0600, &err), &err);
+        assert_int_equal(try_open(&place, NULL, STATE_ANY, &err), ERR_CONFLICT);
+        assert_int_equal(try_open(&place, NULL, STATE_REPLACE, &err), 0);
+        /* In a directory a link is not followed. */
+        (void)snprintf(link, sizeof(link), "%s/" STATE_FILE_NAME, test_dir());
+        assert_int_equal(symlink(path, link), 0);
+        assert_true(try_open(&dir, NULL, STATE_ANY, &err) != 0);
+        assert_int_equal(unlink(link), 0);
+        (void)umask(0);
+        assert_int_equal(try_open(&dir, NULL, STATE_ANY, &err), 0);
+        assert_int_equal(stat(link, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0640);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_saves_are_kept), cmocka_unit_test(test_expectations),
+            cmocka_unit_test(test_replace),        cmocka_unit_test(test_keys_and_names),
+            cmocka_unit_test(test_two_programs),   cmocka_unit_test(test_damage),
+            cmocka_unit_test(test_crash),          cmocka_unit_test(test_foreign_files),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
