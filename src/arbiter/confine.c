@@ -14,7 +14,7 @@
 static int set_limits(struct err *err)
 {
         static const struct {
-                int resource;
+                __rlimit_resource_t resource;
                 rlim_t limit;
         } limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_NPROC, 0}, {RLIMIT_NOFILE, FILES_MAX}};
 
