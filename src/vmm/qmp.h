@@ -64,7 +64,8 @@ int qmp_process(struct qmp *qmp, struct err *err) MUST_CHECK;
 /*
  * Executes and waits for the answer; handlers are called for what comes before it. *ret_text has
  * room for QMP_TEXT_MAX bytes. Errors: those of qmp_process(), ERR_FAILED (QEMU refused),
- * ERR_TIMEOUT.
+ * ERR_TIMEOUT. QEMU often ends before its answer to QMP_QUIT is out: that it is gone is 0 then, and
+ * the text is empty.
  */
 int qmp_call(struct qmp *qmp, enum qmp_command command, int timeout_ms, char *ret_text,
              struct err *err) MUST_CHECK;

@@ -197,6 +197,31 @@ static void calls(void **state)
         (void)close(peer);
 }
 
+/* Only of a QEMU that was told to quit its end is an answer. */
+static void calls_of_one_that_goes(void **state)
+{
+        static const struct {
+                enum qmp_command command;
+                int rc;
+        } rows[] = {
+            {QMP_QUIT, 0}, {QMP_QUERY_STATUS, ERR_UNREACHABLE}, {QMP_STOP, ERR_UNREACHABLE}};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct seen seen = {0};
+                struct err err = {0};
+                char words[QMP_TEXT_MAX] = "";
+                int peer = -1;
+                struct qmp *qmp = connect_pair(&seen, &peer);
+
+                say(peer, READY);
+                assert_int_equal(shutdown(peer, SHUT_WR), 0);
+                assert_int_equal(qmp_call(qmp, rows[i].command, 5000, words, &err), rows[i].rc);
+                qmp_free(qmp);
+                (void)close(peer);
+        }
+}
+
 static void protocol_errors_are_final(void **state)
 {
         static const char *const rows[] = {
@@ -249,11 +274,9 @@ static void buffers_are_bounded(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(parses_lines),
-            cmocka_unit_test(refuses_deep_and_long_lines),
-            cmocka_unit_test(runs_a_session),
-            cmocka_unit_test(calls),
-            cmocka_unit_test(protocol_errors_are_final),
+            cmocka_unit_test(parses_lines),           cmocka_unit_test(refuses_deep_and_long_lines),
+            cmocka_unit_test(runs_a_session),         cmocka_unit_test(calls),
+            cmocka_unit_test(calls_of_one_that_goes), cmocka_unit_test(protocol_errors_are_final),
             cmocka_unit_test(buffers_are_bounded),
         };
         return cmocka_run_group_tests_name("vmm-qmp", tests, NULL, NULL);
