@@ -24,6 +24,7 @@ struct bound {
         struct instance *instance;
         struct socket_path socket;
         int listener; /* -1: see trouble */
+        struct socket_place place;
         sd_event_source *source;
         char trouble[ERR_TEXT_MAX];
         struct snapshot saved;

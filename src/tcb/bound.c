@@ -68,7 +68,7 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 
 static int listen_at(struct bound *bound, struct err *err)
 {
-        int rc = socket_path_listen(&bound->socket, &bound->listener, err);
+        int rc = socket_path_listen(&bound->socket, &bound->place, &bound->listener, err);
 
         if (rc != 0)
                 return rc;
@@ -101,7 +101,7 @@ void bound_free(struct bound *bound)
         bound_end_peers(bound);
         sd_event_source_disable_unref(bound->source);
         if (bound->listener >= 0)
-                socket_path_remove(&bound->socket);
+                socket_path_remove(&bound->socket, &bound->place);
         fd_close(&bound->listener);
         if (bound->instance->bound == bound)
                 bound->instance->bound = NULL;

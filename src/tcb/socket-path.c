@@ -14,7 +14,8 @@
 
 #include "base/fd.h"
 
-#define BACKLOG 4
+#define BACKLOG      4
+#define NAME_LEN_MAX 80
 
 /* Commas end an option of QEMU's, and a path with quotes or spaces is pasted wrong. */
 #define PATH_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@:%="
@@ -64,24 +65,50 @@ static bool is_trusted(const struct stat *st, uid_t owner)
         return !others_write || (st->st_mode & S_ISVTX) != 0;
 }
 
-static int open_directory(const struct socket_path *socket, int *ret_fd, struct err *err)
+static int open_plainly(const char *path, struct stat *ret_st)
 {
         const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                                     .resolve = RESOLVE_NO_MAGICLINKS};
+                                     .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+        int AUTO_FD fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+        if (fd < 0 || fstat(fd, ret_st) < 0)
+                return -1;
+        return TAKE_FD(fd);
+}
+
+static int refuse_directory(const char *path, const char *dir, int errnum, struct err *err)
+{
+        int rc = err_set_errno(err, errnum, "socket %s: open %s", path, dir);
+
+        return errnum == ELOOP ? err_hint(err, "give the path without symbolic links") : rc;
+}
+
+/*
+ * The directory that it lies in, when nobody else can put another one in its place: each one above
+ * is looked at, and no link is followed, since whoever owns one of them decides where it leads.
+ */
+static int open_directory(const struct socket_path *socket, int *ret_fd, struct err *err)
+{
+        const size_t len = (size_t)(name_of(socket) - socket->path);
         char dir[SOCKET_PATH_MAX + 1];
-        size_t len = (size_t)(name_of(socket) - socket->path);
         int AUTO_FD fd = -1;
         struct stat st;
 
-        memcpy(dir, socket->path, len);
-        dir[len] = '\0';
-        fd = (int)syscall(SYS_openat2, AT_FDCWD, dir, &how, sizeof(how));
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return err_set_errno(err, errno, "socket %s: open its directory", socket->path);
-        if (!is_trusted(&st, socket->uid))
-                return err_set(err, ERR_NOT_PERMITTED,
-                               "socket %s: users other than root and its owner can replace it",
-                               socket->path);
+        for (size_t end = 1; end <= len; end++) {
+                if (socket->path[end - 1] != '/')
+                        continue;
+                memcpy(dir, socket->path, end);
+                dir[end] = '\0';
+                fd_close(&fd);
+                fd = open_plainly(dir, &st);
+                if (fd < 0)
+                        return refuse_directory(socket->path, dir, errno, err);
+                if (!is_trusted(&st, socket->uid))
+                        return err_set(err, ERR_NOT_PERMITTED,
+                                       "socket %s: users other than root and its owner can "
+                                       "replace what is in %s",
+                                       socket->path, dir);
+        }
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
@@ -111,6 +138,8 @@ static int clear_place(const struct socket_path *socket_path, int dir, struct er
                 return err_set_errno(err, errno, "make a socket");
         if (!S_ISSOCK(st.st_mode))
                 return err_set(err, ERR_CONFLICT, "%s exists and is no socket", socket_path->path);
+        if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != socket_path->uid)
+                return err_set(err, ERR_CONFLICT, "%s is another user's socket", socket_path->path);
         if (connect(probe, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
             errno != ECONNREFUSED)
                 return err_set(err, ERR_CONFLICT, "another program listens at %s",
@@ -120,64 +149,91 @@ static int clear_place(const struct socket_path *socket_path, int dir, struct er
         return 0;
 }
 
-static int give_away(const struct socket_path *socket, int dir, struct err *err)
+/*
+ * Its owner may have put something else in its place meanwhile, to be given that: so what is given
+ * is held, and is what was just made. Its mode it has from the start.
+ */
+static int give_away(const struct socket_path *socket, int dir, struct stat *ret_st,
+                     struct err *err)
 {
-        const char *name = name_of(socket);
+        int AUTO_FD fd = openat(dir, name_of(socket), O_PATH | O_NOFOLLOW | O_CLOEXEC);
         struct stat st;
 
-        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            (st.st_uid != socket->uid || st.st_gid != socket->gid) &&
-            fchownat(dir, name, socket->uid, socket->gid, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return err_set_errno(err, errno, "open %s", socket->path);
+        if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+                return err_set(err, ERR_CONFLICT, "%s was replaced", socket->path);
+        if ((st.st_uid != socket->uid || st.st_gid != socket->gid) &&
+            fchownat(fd, "", socket->uid, socket->gid, AT_EMPTY_PATH) < 0) {
                 (void)err_set_errno(err, errno, "give %s to user %u", socket->path,
                                     (unsigned)socket->uid);
                 return err_hint(err, "only a trusted core that runs as root can give it away");
         }
-        if (socket->mode != 0600 && fchmodat(dir, name, socket->mode, 0) < 0)
-                return err_set_errno(err, errno, "mode of %s", socket->path);
+        *ret_st = st;
         return 0;
 }
 
-static int bind_quietly(int fd, const struct sockaddr_un *address)
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
 {
-        mode_t before = umask(0177);
+        mode_t before = umask(0777 & ~mode);
         int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
 
         (void)umask(before);
         return rc;
 }
 
-int socket_path_listen(const struct socket_path *socket_path, int *ret_fd, struct err *err)
+static int listen_in(const struct socket_path *socket_path, struct socket_place *place, int *ret_fd,
+                     struct err *err)
 {
-        struct sockaddr_un address;
-        int AUTO_FD dir = -1;
-        int AUTO_FD fd = -1;
-        int rc = socket_path_check(socket_path, err);
+        const struct sockaddr_un address = address_of(socket_path, place->dir);
+        int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct stat st = {0};
+        int rc;
 
-        if (rc == 0 && strlen(name_of(socket_path)) > 80)
-                rc = err_set(err, ERR_USAGE, "socket %s: name too long", socket_path->path);
-        if (rc == 0)
-                rc = open_directory(socket_path, &dir, err);
-        if (rc == 0)
-                rc = clear_place(socket_path, dir, err);
-        if (rc != 0)
-                return rc;
-        address = address_of(socket_path, dir);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || bind_quietly(fd, &address) < 0 || listen(fd, BACKLOG) < 0)
+        if (fd < 0 || bind_with_mode(fd, &address, socket_path->mode) < 0)
                 return err_set_errno(err, errno, "listen at %s", socket_path->path);
-        rc = give_away(socket_path, dir, err);
+        rc = give_away(socket_path, place->dir, &st, err);
+        if (rc == 0 && listen(fd, BACKLOG) < 0)
+                rc = err_set_errno(err, errno, "listen at %s", socket_path->path);
         if (rc != 0) {
-                (void)unlinkat(dir, name_of(socket_path), 0);
+                (void)unlinkat(place->dir, name_of(socket_path), 0);
                 return rc;
         }
+        place->device = st.st_dev;
+        place->inode = st.st_ino;
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
-void socket_path_remove(const struct socket_path *socket)
+int socket_path_listen(const struct socket_path *socket, struct socket_place *ret_place,
+                       int *ret_fd, struct err *err)
 {
+        struct socket_place place = {.dir = -1};
+        int rc = socket_path_check(socket, err);
+
+        if (rc == 0 && strlen(name_of(socket)) > NAME_LEN_MAX)
+                rc = err_set(err, ERR_USAGE, "socket %s: name too long", socket->path);
+        if (rc == 0)
+                rc = open_directory(socket, &place.dir, err);
+        if (rc == 0)
+                rc = clear_place(socket, place.dir, err);
+        if (rc == 0)
+                rc = listen_in(socket, &place, ret_fd, err);
+        if (rc != 0) {
+                fd_close(&place.dir);
+                return rc;
+        }
+        *ret_place = place;
+        return 0;
+}
+
+void socket_path_remove(const struct socket_path *socket, struct socket_place *place)
+{
+        const char *name = name_of(socket);
         struct stat st;
 
-        if (lstat(socket->path, &st) == 0 && S_ISSOCK(st.st_mode))
-                (void)unlink(socket->path);
+        if (fstatat(place->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_dev == place->device && st.st_ino == place->inode)
+                (void)unlinkat(place->dir, name, 0);
+        fd_close(&place->dir);
 }

@@ -1,7 +1,8 @@
 /*
  * Unix sockets at paths that an administrator chose, for programs of other users. The path must be
- * one that nobody else can take over: an absolute one, in a directory that only root, this process
- * or the socket's owner writes to. What lies there and is no dead socket is left alone.
+ * one that nobody else can take over: an absolute one without symbolic links, in a directory that
+ * only root, this process or the socket's owner writes to, and so for all directories above it.
+ * What lies there and is no dead socket is left alone.
  */
 #ifndef TCB_SOCKET_PATH_H
 #define TCB_SOCKET_PATH_H
@@ -23,14 +24,22 @@ struct socket_path {
 /* ERR_USAGE for a path that is not absolute, not canonical or cannot stand on a command line. */
 int socket_path_check(const struct socket_path *socket, struct err *err) MUST_CHECK;
 
+/* Where a socket is, to remove that one later and nothing that came in its place. */
+struct socket_place {
+        int dir; /* its directory, held */
+        dev_t device;
+        ino_t inode;
+};
+
 /*
  * Listens there, non-blocking, with owner and mode as asked. ERR_CONFLICT: somebody listens there
  * or a file has the name. ERR_NOT_PERMITTED: another user could replace the socket, or it cannot
  * be given to its owner.
  */
-int socket_path_listen(const struct socket_path *socket, int *ret_fd, struct err *err) MUST_CHECK;
+int socket_path_listen(const struct socket_path *socket, struct socket_place *ret_place,
+                       int *ret_fd, struct err *err) MUST_CHECK;
 
-/* Removes the socket; nothing happens to a file of another kind. */
-void socket_path_remove(const struct socket_path *socket);
+/* Removes the socket if it is still the one that was made, and gives up the place. */
+void socket_path_remove(const struct socket_path *socket, struct socket_place *place);
 
 #endif
