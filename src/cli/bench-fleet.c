@@ -12,11 +12,13 @@
 #include "cli/bench-target.h"
 #include "cli/output.h"
 
-#define SWTPMS       32
-#define MEMINFO_MAX  16384
-#define SETTLE_TRIES 50
-#define SETTLE_NSEC  100000000
-#define SETTLED_KB   256
+#define SWTPMS        32
+#define MEMINFO_MAX   16384
+#define SETTLE_TRIES  50
+#define SETTLE_NSEC   100000000
+#define SETTLED_KB    256
+#define WAKES_MAX     1000
+#define WAKE_GAP_NSEC 2000000 /* between two of them: each is measured by itself */
 
 struct member {
         int control;
@@ -136,6 +138,18 @@ static int start_one(struct fleet *fleet, size_t i, struct err *err)
         return rc != 0 ? rc : run(fleet, i, startup, sizeof(startup), err);
 }
 
+static int park_one(struct fleet *fleet, size_t i, struct err *err)
+{
+        struct tcb_vtpm_park park;
+        struct tcb_done done;
+        char name[32];
+
+        member_name(i, name);
+        park.name = wire_text(name);
+        return client_call(fleet->target.host.client, tcb_vtpm_park_code, &park, tcb_done_code,
+                           &done, sizeof(done), err);
+}
+
 /* ---- the figures ---- */
 
 /* Kilobytes of one swtpm, started alike; 0 where there is none. */
@@ -188,6 +202,49 @@ static int print_memory(struct cli *cli, const struct fleet *fleet, const char *
         return cli_print_json_line(cli, figure, err);
 }
 
+static double now_us(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static int compare(const void *a, const void *b)
+{
+        const double x = *(const double *)a;
+        const double y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+/* From the first byte of a parked guest's command to its answer. */
+static int measure_wakes(struct cli *cli, struct fleet *fleet, struct err *err)
+{
+        static const uint8_t get_random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16};
+        const size_t n = fleet->n < WAKES_MAX ? fleet->n : WAKES_MAX;
+        double AUTO_FREE *us = calloc(n, sizeof(*us));
+        int rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+
+        for (size_t i = 0; rc == 0 && i < n && !cli_interrupted(); i++) {
+                const struct timespec pause = {.tv_nsec = WAKE_GAP_NSEC};
+                double start;
+
+                (void)nanosleep(&pause, NULL);
+                start = now_us();
+                rc = run(fleet, i, get_random, sizeof(get_random), err);
+                us[i] = now_us() - start;
+        }
+        if (rc != 0)
+                return err_wrap(err, "wake");
+        qsort(us, n, sizeof(*us), compare);
+        return cli_print_json_line(cli,
+                                   json_pack("{s:s,s:f,s:f,s:s,s:I}", "name", "wake", "value",
+                                             us[n / 2], "p99", us[n * 99 / 100], "unit", "us", "n",
+                                             (json_int_t)n),
+                                   err);
+}
+
 static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
 {
         double base;
@@ -201,7 +258,13 @@ static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
         rc = settled_kb(&fleet->idle_kb, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, start_one, "start", err);
-        return rc != 0 ? rc : print_memory(cli, fleet, "memory-live", base, err);
+        if (rc == 0)
+                rc = print_memory(cli, fleet, "memory-live", base, err);
+        if (rc == 0)
+                rc = for_all(cli, fleet, park_one, "park", err);
+        if (rc == 0)
+                rc = print_memory(cli, fleet, "memory-parked", 0, err);
+        return rc != 0 ? rc : measure_wakes(cli, fleet, err);
 }
 
 static void clean_up(struct cli *cli, struct fleet *fleet)

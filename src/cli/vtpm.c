@@ -34,6 +34,20 @@ static int run_delete(struct cli *cli, struct err *err)
         return client_order(cli, tcb_vtpm_delete_code, &delete, err);
 }
 
+static int run_park(struct cli *cli, struct err *err)
+{
+        const struct tcb_vtpm_park park = {.name = wire_text(cli_arg(cli, 0))};
+
+        return client_order(cli, tcb_vtpm_park_code, &park, err);
+}
+
+static int run_wake(struct cli *cli, struct err *err)
+{
+        const struct tcb_vtpm_wake wake = {.name = wire_text(cli_arg(cli, 0))};
+
+        return client_order(cli, tcb_vtpm_wake_code, &wake, err);
+}
+
 /* An empty cell prints as a dash. */
 static const char *word(const char *text)
 {
@@ -74,6 +88,12 @@ static int run_list(struct cli *cli, struct err *err)
 const struct cli_verb cli_vtpm_verbs[] = {
     {"vtpm", "list", "", "list the vTPMs of this host", NULL, NULL, run_list},
     {"vtpm", "show", "NAME", "show one vTPM", NULL, NULL, run_show},
+    {"vtpm", "park", "NAME", "end the engine of a vTPM whose guest is idle",
+     "Its state is sealed in the store and its guest notices nothing: the first byte of the next "
+     "command wakes it. Idle ones are parked by themselves; see park_after and park_below in "
+     "catena.conf(5).",
+     NULL, run_park},
+    {"vtpm", "wake", "NAME", "start the engine of a parked vTPM", NULL, NULL, run_wake},
     {"vtpm", "delete", "NAME", "delete a vTPM and all its state for good",
      "The keys that its state is sealed under are forgotten, so copies of the database are of no "
      "use either. A vTPM that belongs to a VM goes with the VM: catena vm destroy.",

@@ -296,7 +296,7 @@ static int on_second_persist(void *user, const struct engine_persist *persist, s
 }
 
 static const struct engine_host_ops second_ops = {on_second_ready, on_second_persist, on_event,
-                                                  on_died, on_ask};
+                                                  on_died, on_ask, NULL};
 
 /* A QEMU that is gone counts as gone although its engine has not said so yet. */
 static void reap_gone(struct bound_peer *peer)

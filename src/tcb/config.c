@@ -29,6 +29,18 @@ const struct conf_key tcb_config_keys[] = {
     TEXT("vm", "ovmf_code", ovmf_code, "/usr/share/OVMF/OVMF_CODE_4M.fd", "Guests' firmware."),
     TEXT("vm", "ovmf_vars", ovmf_vars, "/usr/share/OVMF/OVMF_VARS_4M.fd",
          "Template of guests' UEFI variables."),
+    {"vtpm", "park_after", CONF_NUMBER, offsetof(struct tcb_config, park_after), 0, "300", 0,
+     31536000, NULL,
+     "Seconds after which an idle vTPM is parked: its engine ends, its state is sealed in the "
+     "store, and the first byte of its guest's next command wakes it. 0: never."},
+    {"vtpm", "park_below", CONF_NUMBER, offsetof(struct tcb_config, park_below), 0, "10", 0, 90,
+     NULL,
+     "Percent of the host's memory: while less than this is available, vTPMs that were idle for a "
+     "few seconds are parked. 0: never."},
+    {"vtpm", "nice", CONF_NUMBER, offsetof(struct tcb_config, engine_nice), 0, "0", 0, 19, NULL,
+     "How far engines give way to other processes, as in nice(1)."},
+    {"vtpm", "memory", CONF_NUMBER, offsetof(struct tcb_config, engine_memory), 0, "32", 8, 1024,
+     NULL, "MiB of private memory that one engine may have; they use less than 2."},
     {"sandbox", "uid_base", CONF_NUMBER, offsetof(struct tcb_config, uid_base), 0, "720000", 1000,
      4000000000U, NULL,
      "First of the user ids that engines and guests run under when the TCB is root."},

@@ -22,6 +22,10 @@ struct tcb_config {
         char ovmf_code[PATH_MAX];
         char ovmf_vars[PATH_MAX];
         uint64_t uid_base;
+        uint64_t park_after; /* seconds; 0: never */
+        uint64_t park_below; /* percent of memory that is available; 0: never */
+        uint64_t engine_nice;
+        uint64_t engine_memory; /* MiB */
 };
 
 /* The keys that may stand in the file; also the manual's source. */

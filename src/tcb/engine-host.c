@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -18,7 +19,8 @@ struct engine_host {
         void *user;
         bool ready;
         bool dead;
-        bool asks; /* and was not answered yet */
+        bool asks;    /* and was not answered yet */
+        bool parking; /* was asked to */
         uint32_t init_count;
         uint64_t sequence; /* of the save that is not durable yet, 0 if none */
         engine_reply_fn *reply;
@@ -65,7 +67,7 @@ static void stop_timeout(struct engine_host *host)
         (void)sd_event_source_set_enabled(host->timeout, SD_EVENT_OFF);
 }
 
-static int take_ready(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_ready(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_ready ready;
         char text[257];
@@ -85,7 +87,7 @@ static int take_ready(struct engine_host *host, const struct wire_frame *frame, 
 }
 
 /* Saves come one at a time: the engine waits for each. */
-static int take_persist(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_persist(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_persist persist;
 
@@ -102,7 +104,7 @@ static int take_persist(struct engine_host *host, const struct wire_frame *frame
         return host->ops->persist(host->user, &persist, err);
 }
 
-static int take_response(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_response(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_response response;
         engine_reply_fn *reply = host->reply;
@@ -117,7 +119,7 @@ static int take_response(struct engine_host *host, const struct wire_frame *fram
         return 0;
 }
 
-static int take_event(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_event(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_event event;
 
@@ -133,7 +135,7 @@ static int take_event(struct engine_host *host, const struct wire_frame *frame, 
         return 0;
 }
 
-static int take_failure(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_failure(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_failed failed;
         char text[401];
@@ -157,7 +159,7 @@ static int take_question(struct engine_host *host, enum engine_question_kind kin
         return host->ops->ask(host->user, &question, err);
 }
 
-static int take_claim(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_claim(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_claim claim;
         int rc = wire_frame_decode(frame, &claim, sizeof(claim), err);
@@ -165,7 +167,7 @@ static int take_claim(struct engine_host *host, const struct wire_frame *frame, 
         return rc != 0 ? rc : take_question(host, ENGINE_ASKS_CLAIM, (struct bytes){NULL, 0}, err);
 }
 
-static int take_save(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_save(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_save save;
         int rc = wire_frame_decode(frame, &save, sizeof(save), err);
@@ -173,7 +175,7 @@ static int take_save(struct engine_host *host, const struct wire_frame *frame, s
         return rc != 0 ? rc : take_question(host, ENGINE_ASKS_SAVE, save.volatile_state, err);
 }
 
-static int take_restore(struct engine_host *host, const struct wire_frame *frame, struct err *err)
+static int take_restore(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_restore restore;
         int rc = wire_frame_decode(frame, &restore, sizeof(restore), err);
@@ -181,14 +183,47 @@ static int take_restore(struct engine_host *host, const struct wire_frame *frame
         return rc != 0 ? rc : take_question(host, ENGINE_ASKS_RESTORE, restore.token, err);
 }
 
+static int end_parking(struct engine_host *host, struct err *err)
+{
+        if (!host->parking || host->ops->parked == NULL)
+                return err_set(err, ERR_MALFORMED, "engine: parks unasked");
+        host->parking = false;
+        stop_timeout(host);
+        return 0;
+}
+
+static int take_parked(struct engine_host *host, struct wire_frame *frame, struct err *err)
+{
+        struct engine_parked parked;
+        int rc = wire_frame_decode(frame, &parked, sizeof(parked), err);
+
+        if (rc == 0)
+                rc = end_parking(host, err);
+        if (rc != 0)
+                return rc;
+        if (parked.init_count != host->init_count || parked.volatile_state.len == 0 ||
+            (parked.marks & ~ENGINE_MARKS_KNOWN) != 0 || host->sequence != 0)
+                return err_set(err, ERR_MALFORMED, "engine: parks with nothing that could wake");
+        return host->ops->parked(host->user, &parked, frame->fds, err);
+}
+
+static int take_busy(struct engine_host *host, struct wire_frame *frame, struct err *err)
+{
+        int rc = end_parking(host, err);
+
+        (void)frame;
+        return rc != 0 ? rc : host->ops->parked(host->user, NULL, NULL, err);
+}
+
 static const struct {
         uint16_t code;
-        int (*take)(struct engine_host *host, const struct wire_frame *frame, struct err *err);
+        int (*take)(struct engine_host *host, struct wire_frame *frame, struct err *err);
 } takers[] = {
     {engine_ready_code, take_ready},       {engine_persist_code, take_persist},
     {engine_response_code, take_response}, {engine_event_code, take_event},
     {engine_failed_code, take_failure},    {engine_claim_code, take_claim},
     {engine_save_code, take_save},         {engine_restore_code, take_restore},
+    {engine_parked_code, take_parked},     {engine_busy_code, take_busy},
 };
 
 static int on_frame(void *user, struct wire_frame *frame, struct err *err)
@@ -236,11 +271,31 @@ static int start_process(struct engine_host *host, const struct engine_host_requ
         return 0;
 }
 
-static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
-                          struct err *err)
+static int send_start(struct engine_host *host, const struct engine_host_request *request,
+                      struct err *err)
 {
         struct engine_start start = {
             .flags = request->flags, .permanent = request->permanent, .seed = request->seed};
+
+        memcpy(start.uuid, request->uuid, sizeof(start.uuid));
+        return wire_event_send(host->core, engine_start_code, 0, 0, &start, NULL, err);
+}
+
+static int send_wake(struct engine_host *host, const struct engine_host_request *request,
+                     struct err *err)
+{
+        struct engine_wake wake = *request->wake;
+
+        host->init_count = wake.init_count;
+        wake.flags = request->flags;
+        wake.permanent = request->permanent;
+        memcpy(wake.uuid, request->uuid, sizeof(wake.uuid));
+        return wire_event_send(host->core, engine_wake_code, 0, 0, &wake, &request->data, err);
+}
+
+static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
+                          struct err *err)
+{
         int core[2];
         int rc;
 
@@ -256,9 +311,8 @@ static int connect_engine(struct engine_host *host, const struct engine_host_req
                             host, &host->core, err);
         if (rc != 0)
                 return rc;
-        for (size_t i = 0; i < sizeof(start.uuid); i++)
-                start.uuid[i] = request->uuid[i];
-        return wire_event_send(host->core, engine_start_code, 0, 0, &start, NULL, err);
+        return request->wake != NULL ? send_wake(host, request, err)
+                                     : send_start(host, request, err);
 }
 
 int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
@@ -292,6 +346,26 @@ int engine_host_decide(struct engine_host *host, const struct engine_decided *de
                 return 0;
         host->asks = false;
         return wire_event_send(host->core, engine_decided_code, 0, 0, decided, NULL, err);
+}
+
+int engine_host_park(struct engine_host *host, bool idle_only, struct err *err)
+{
+        const struct engine_park park = {.idle_only = idle_only};
+
+        if (host->dead || !host->ready || host->parking || host->reply != NULL)
+                return err_set(err, ERR_CONFLICT, "engine is busy or gone");
+        host->parking = true;
+        start_timeout(host);
+        return wire_event_send(host->core, engine_park_code, 0, 0, &park, NULL, err);
+}
+
+int engine_host_unpark(struct engine_host *host, struct err *err)
+{
+        const struct engine_unpark unpark = {0};
+
+        if (host->dead)
+                return 0;
+        return wire_event_send(host->core, engine_unpark_code, 0, 0, &unpark, NULL, err);
 }
 
 uint32_t engine_host_init_count(const struct engine_host *host)

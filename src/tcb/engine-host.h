@@ -30,6 +30,12 @@ struct engine_host_ops {
         void (*died)(void *user, const struct err *err);
         /* engine_host_decide() answers it, now or later. NULL: no engine of theirs may ask. */
         int (*ask)(void *user, const struct engine_question *question, struct err *err);
+        /*
+         * The answer to engine_host_park(). NULL: it is busy and goes on. Otherwise it waits for
+         * its end or for engine_host_unpark(); fds are its control and data channel, to be taken
+         * (set to -1) or left. NULL here: no engine of theirs is parked.
+         */
+        int (*parked)(void *user, const struct engine_parked *parked, int fds[2], struct err *err);
 };
 
 struct engine_host_request {
@@ -39,11 +45,13 @@ struct engine_host_request {
         unsigned nice;             /* the zygote's limits */
         uint64_t memory_max;
         uid_t uid;
-        const uint8_t *uuid;    /* 16 bytes */
-        uint32_t flags;         /* of enum engine_start_flags */
-        struct bytes permanent; /* empty: manufacture, unless ENGINE_START_EMPTY */
-        struct bytes seed;      /* for the manufacture: empty, or ENGINE_SEED_SIZE bytes */
-        int control;            /* QEMU's emulator channel, the engine's end; stays ours */
+        const uint8_t *uuid;            /* 16 bytes */
+        uint32_t flags;                 /* of enum engine_start_flags */
+        struct bytes permanent;         /* empty: manufacture, unless ENGINE_START_EMPTY */
+        struct bytes seed;              /* for the manufacture: empty, or ENGINE_SEED_SIZE bytes */
+        int control;                    /* QEMU's emulator channel, the engine's end; stays ours */
+        const struct engine_wake *wake; /* it goes on where it was parked; NULL: a start */
+        int data;                       /* of a wake: QEMU's data channel; stays ours */
         const struct engine_host_ops *ops;
         void *user;
 };
@@ -58,6 +66,13 @@ void engine_host_hand_over(struct engine_host *host, const struct engine_host_op
 /* Answers the engine's question; it asks one at a time. */
 int engine_host_decide(struct engine_host *host, const struct engine_decided *decided,
                        struct err *err) MUST_CHECK;
+
+/*
+ * Asks a live engine to park; ops->parked() answers. idle_only: not if its guest did anything since
+ * it was asked last. ERR_CONFLICT: it is being asked already.
+ */
+int engine_host_park(struct engine_host *host, bool idle_only, struct err *err) MUST_CHECK;
+int engine_host_unpark(struct engine_host *host, struct err *err) MUST_CHECK;
 
 /* INITs of QEMU's so far. */
 uint32_t engine_host_init_count(const struct engine_host *host);

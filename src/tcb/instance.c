@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "tcb/making.h"
+#include "tcb/parking.h"
 
 #define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
 
@@ -17,10 +18,34 @@ static const struct sm_state states[] = {
     [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_COMPLETING) |
                                    SM_TO(INSTANCE_GONE)},
     [INSTANCE_STARTING] = {"starting", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
-    [INSTANCE_LIVE] = {"live", SM_TO(INSTANCE_IDLE)},
+    [INSTANCE_LIVE] = {"live", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_PARKING)},
+    [INSTANCE_PARKING] = {"parking",
+                          SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_PARKED) | SM_TO(INSTANCE_IDLE)},
+    [INSTANCE_PARKED] = {"parked", SM_TO(INSTANCE_WAKING) | SM_TO(INSTANCE_IDLE)},
+    [INSTANCE_WAKING] = {"waking", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_COMPLETING] = {"completing", SM_TO(INSTANCE_IDLE)},
     [INSTANCE_GONE] = {"gone", 0},
 };
+
+/* Parked means that no engine runs, and only a parked one or one on its way has what waking needs.
+ */
+static bool engine_agrees(const struct sm *sm)
+{
+        const struct instance *instance =
+            (const void *)((const char *)sm - offsetof(struct instance, sm));
+
+        switch (sm->state) {
+        case INSTANCE_PARKED:
+                return instance->engine == NULL && instance->parked != NULL;
+        case INSTANCE_PARKING:
+                return instance->engine != NULL;
+        case INSTANCE_LIVE:
+        case INSTANCE_WAKING:
+                return instance->engine != NULL && instance->parked == NULL;
+        default:
+                return instance->parked == NULL;
+        }
+}
 
 struct instance *instance_new(struct instance_host *host, enum instance_state state)
 {
@@ -29,7 +54,7 @@ struct instance *instance_new(struct instance_host *host, enum instance_state st
         if (instance == NULL)
                 return NULL;
         instance->host = host;
-        sm_init(&instance->sm, "vTPM instance", states, ARRAY_SIZE(states), state, NULL);
+        sm_init(&instance->sm, "vTPM instance", states, ARRAY_SIZE(states), state, engine_agrees);
         return instance;
 }
 
@@ -38,6 +63,7 @@ void instance_free(struct instance *instance)
         if (instance == NULL)
                 return;
         engine_host_free(instance->engine);
+        parking_end(instance);
         commit_forget(instance->host->commit, instance);
         making_free(instance->making);
         free(instance);
@@ -160,6 +186,7 @@ static void end_engine(struct instance *instance)
         note_use(instance);
         commit_forget(instance->host->commit, instance);
         engine_host_free(TAKE(instance->engine));
+        parking_end(instance);
         if (instance->sm.state != INSTANCE_IDLE && instance->sm.state != INSTANCE_GONE)
                 sm_move(&instance->sm, INSTANCE_IDLE);
 }
@@ -185,6 +212,7 @@ void instance_interrupt_making(struct instance *instance)
 static void on_ready(void *user)
 {
         struct instance *instance = user;
+        bool woken;
 
         (void)snprintf(instance->host->degraded, sizeof(instance->host->degraded), "%s",
                        engine_host_degraded(instance->engine));
@@ -192,9 +220,21 @@ static void on_ready(void *user)
                 making_ready(instance);
                 return;
         }
+        woken = instance->sm.state == INSTANCE_WAKING;
         sm_move(&instance->sm, INSTANCE_LIVE);
         note_use(instance);
-        instance->ops->started(instance->user, NULL);
+        parking_live(instance);
+        if (!woken)
+                instance->ops->started(instance->user, NULL);
+}
+
+/* Its user was told that it started. */
+static bool is_up(const struct instance *instance)
+{
+        const unsigned state = instance->sm.state;
+
+        return state == INSTANCE_LIVE || state == INSTANCE_PARKING || state == INSTANCE_PARKED ||
+               state == INSTANCE_WAKING;
 }
 
 static void on_event(void *user, enum engine_event_kind kind, uint32_t init_count)
@@ -202,21 +242,21 @@ static void on_event(void *user, enum engine_event_kind kind, uint32_t init_coun
         struct instance *instance = user;
 
         instance->init_count = init_count;
-        if (instance->sm.state == INSTANCE_LIVE && instance->ops->event != NULL)
+        if (is_up(instance) && instance->ops->event != NULL)
                 instance->ops->event(instance->user, kind, init_count);
 }
 
 static void on_died(void *user, const struct err *err)
 {
         struct instance *instance = user;
-        bool was_live = instance->sm.state == INSTANCE_LIVE;
+        const bool was_up = is_up(instance);
 
         if (instance->making != NULL) {
                 making_fail(instance, err);
                 return;
         }
         end_engine(instance);
-        if (was_live)
+        if (was_up)
                 instance->ops->died(instance->user, err);
         else
                 instance->ops->started(instance->user, err);
@@ -231,7 +271,13 @@ static int on_ask(void *user, const struct engine_question *question, struct err
         return instance->ops->ask(instance->user, question, err);
 }
 
-static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event, on_died, on_ask};
+static int on_parked(void *user, const struct engine_parked *parked, int fds[2], struct err *err)
+{
+        return parking_answer(user, parked, fds, err);
+}
+
+static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event,
+                                                  on_died,  on_ask,     on_parked};
 
 static uint32_t next_uid(struct instance_host *host)
 {
@@ -249,7 +295,8 @@ static struct engine_host_request engine_request(struct instance *instance, uint
                                             .zygote = host->zygote,
                                             .path = host->engine_path,
                                             .uid = next_uid(host),
-                                            .memory_max = INSTANCE_MEMORY_MAX,
+                                            .nice = (unsigned)host->config->engine_nice,
+                                            .memory_max = host->config->engine_memory << 20,
                                             .uuid = instance->stored.block.uuid,
                                             .flags = flags,
                                             .control = control};
@@ -277,6 +324,62 @@ static int start_engine(struct instance *instance, struct bytes permanent, uint3
         instance->uid = request.uid;
         instance->init_count = 0;
         return engine_host_start(&request, &instance->engine, err);
+}
+
+int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,
+                    int data, struct err *err)
+{
+        struct engine_host_request request = engine_request(instance, 0, control);
+        struct store_blob permanent;
+        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
+                                STORE_KIND_PERMANENT, &permanent, err);
+
+        if (rc != 0)
+                return err_wrap(err, "load the state of vTPM %s", instance->stored.name);
+        request.permanent = (struct bytes){permanent.data, permanent.len};
+        request.wake = wake;
+        request.data = data;
+        request.ops = &engine_ops;
+        request.user = instance;
+        instance->uid = request.uid;
+        rc = engine_host_start(&request, &instance->engine, err);
+        store_blob_free(&permanent);
+        return rc;
+}
+
+int instance_put_volatile(struct instance *instance, struct bytes state, commit_fn *done,
+                          void *user, struct err *err)
+{
+        struct store_put put = {.kind = STORE_KIND_VOLATILE, .plain = state};
+
+        memcpy(put.uuid, instance->stored.block.uuid, sizeof(put.uuid));
+        if (commit_begin(instance->host->commit, err) != 0 ||
+            store_put_blob(instance->host->store, &put, err) != 0)
+                return err->code;
+        instance->stored.sequence++;
+        return commit_then(instance->host->commit, done, user, 0, err);
+}
+
+void instance_fail(struct instance *instance, const struct err *err)
+{
+        end_engine(instance);
+        instance->ops->died(instance->user, err);
+}
+
+/* A state that was parked when the TCB ended belongs to a guest that ended with it. */
+static int drop_volatile(struct instance *instance, struct err *err)
+{
+        struct store_blob left;
+        struct err ignored = {0};
+        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
+                                STORE_KIND_VOLATILE, &left, &ignored);
+        bool empty = rc == 0 && left.len == 0;
+
+        if (rc == 0)
+                store_blob_free(&left);
+        if (rc == ERR_NOT_FOUND || empty)
+                return 0;
+        return instance_put_volatile(instance, (struct bytes){NULL, 0}, NULL, NULL, err);
 }
 
 int instance_start_second(struct instance *instance, int control, const struct engine_host_ops *ops,
@@ -325,8 +428,10 @@ static int start_stored(struct instance *instance, uint32_t flags, int control,
         }
         instance->ops = ops;
         instance->user = user;
-        rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, flags, control,
-                          err);
+        rc = drop_volatile(instance, err);
+        if (rc == 0)
+                rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, flags,
+                                  control, err);
         store_blob_free(&permanent);
         if (rc == 0)
                 sm_move(&instance->sm, INSTANCE_STARTING);
@@ -348,7 +453,7 @@ int instance_start_bound(struct instance *instance, int control, const struct in
 void instance_stop(struct instance *instance)
 {
         instance_interrupt_making(instance);
-        if (instance->engine != NULL)
+        if (instance->engine != NULL || instance->parked != NULL)
                 end_engine(instance);
 }
 

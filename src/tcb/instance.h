@@ -2,6 +2,7 @@
  * A vTPM instance: what the store has of it, and its engine while one runs. Life cycle:
  *
  *   manufacturing -> idle -> starting -> live -> idle, idle -> completing -> idle, idle -> gone
+ *   live -> parking -> parked -> waking -> live, and each of them -> idle; see parking.h
  *
  * An engine that dies takes the instance back to idle; whoever uses it is told. While completing,
  * more keys are made (making.h); whoever wants the instance then simply ends that.
@@ -15,7 +16,6 @@
 #include "tcb/engine-host.h"
 #include "tcb/measure.h"
 
-#define INSTANCE_MEMORY_MAX (UINT64_C(32) << 20) /* of one engine; 3 MiB are used */
 
 enum instance_state {
         INSTANCE_MANUFACTURING,
@@ -23,6 +23,9 @@ enum instance_state {
         INSTANCE_STARTING,
         INSTANCE_LIVE,
         INSTANCE_COMPLETING,
+        INSTANCE_PARKING,
+        INSTANCE_PARKED,
+        INSTANCE_WAKING,
         INSTANCE_GONE,
 };
 
@@ -35,6 +38,7 @@ struct instance_host {
         const struct measurements *measurements;
         char engine_path[PATH_MAX];
         struct vmm_zygote *zygote; /* of all engines */
+        struct parking *parking;   /* NULL: nothing is parked */
         uint32_t next_uid;         /* engines and guests of this process so far */
         char degraded[520];        /* what the last engine's sandbox lacked */
         struct known_answer *known_answer;
@@ -67,6 +71,7 @@ struct instance_user {
 };
 
 struct bound;
+struct parked;
 struct vm;
 
 struct instance {
@@ -79,6 +84,11 @@ struct instance {
         uint8_t ek_pub[1024]; /* TPM2B_PUBLIC of the P-256 EK, read from our own engine */
         size_t ek_pub_len;
         struct engine_host *engine;
+        struct parked *parked;      /* while it is parking or parked; see parking.h */
+        struct instance *live_prev; /* of parking.c's ring of those that may be asked to */
+        struct instance *live_next;
+        commit_fn *park_done; /* told once when it is parked (0) or is not (1) */
+        void *park_user;
         uint32_t init_count;
         uint64_t last_use; /* it started, saved or ended then; seconds since 1970, 0: not yet */
         uint32_t uid;
@@ -120,7 +130,18 @@ int instance_start_second(struct instance *instance, int control, const struct e
 void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
                            const struct instance_user *ops, void *user);
 
-/* Ends the engine, if one runs. died() is not called. */
+/* parking.c: a woken engine on this state. The instance stays as it is if that fails. */
+int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,
+                    int data, struct err *err) MUST_CHECK;
+
+/* parking.c: the volatile state takes the place of the one before; done(user) when durable. */
+int instance_put_volatile(struct instance *instance, struct bytes state, commit_fn *done,
+                          void *user, struct err *err) MUST_CHECK;
+
+/* parking.c: it cannot go on; its user is told that it died. */
+void instance_fail(struct instance *instance, const struct err *err);
+
+/* Ends the engine, if one runs, or what is parked. died() is not called. */
 void instance_stop(struct instance *instance);
 
 /* Forgets the instance and all its state for good; idle ones only. done(user, 0) when durable. */

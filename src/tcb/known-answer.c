@@ -105,7 +105,7 @@ static int on_ask(void *user, const struct engine_question *question, struct err
         return err_set(err, ERR_MALFORMED, "engine: asks what it must not");
 }
 
-static const struct engine_host_ops ops = {on_ready, on_persist, on_event, on_died, on_ask};
+static const struct engine_host_ops ops = {on_ready, on_persist, on_event, on_died, on_ask, NULL};
 
 static int start(struct known_answer *test, const struct engine_host_request *given,
                  struct err *err)

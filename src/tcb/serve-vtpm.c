@@ -8,6 +8,7 @@
 #include "tcb/bound.h"
 #include "tcb/create.h"
 #include "tcb/making.h"
+#include "tcb/parking.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "tcb/vtpm-answer.h"
@@ -113,6 +114,43 @@ static int serve_delete(struct tcb *tcb, const void *message, struct request *re
                 return err_hint(err, "catena vm destroy %s", instance->stored.name);
         }
         return delete_vtpm(tcb, instance, request, err);
+}
+
+/* Parking ------------------------------------------------------------------------------------- */
+
+static void on_moved(void *user, uint64_t value)
+{
+        struct request *request = user;
+        struct err err = {0};
+
+        if (value == 0) {
+                request_done(request);
+                return;
+        }
+        (void)err_set(&err, ERR_CONFLICT, "the vTPM is busy, or ended");
+        request_fail(request, &err);
+}
+
+static int serve_park(struct tcb *tcb, const void *message, struct request *request,
+                      struct err *err)
+{
+        const struct tcb_vtpm_park *park = message;
+        struct instance *instance;
+
+        if (find(tcb, park->name, &instance, err) != 0)
+                return err->code;
+        return parking_park(instance, false, on_moved, request, err);
+}
+
+static int serve_wake(struct tcb *tcb, const void *message, struct request *request,
+                      struct err *err)
+{
+        const struct tcb_vtpm_wake *wake = message;
+        struct instance *instance;
+
+        if (find(tcb, wake->name, &instance, err) != 0)
+                return err->code;
+        return parking_wake(instance, on_moved, request, err);
 }
 
 /* An engine for a client's own VM: the client gets the control socket, as QEMU would. ---------- */
@@ -222,5 +260,6 @@ const struct server_row server_rows_vtpm[] = {
     {tcb_vtpm_create_code, serve_create}, {tcb_vtpm_list_code, serve_list},
     {tcb_vtpm_show_code, serve_show},     {tcb_vtpm_delete_code, serve_delete},
     {tcb_vtpm_open_code, serve_open},     {tcb_vtpm_listen_code, serve_listen},
-    {tcb_vtpm_ek_code, serve_ek},         {0, NULL},
+    {tcb_vtpm_ek_code, serve_ek},         {tcb_vtpm_park_code, serve_park},
+    {tcb_vtpm_wake_code, serve_wake},     {0, NULL},
 };

@@ -19,6 +19,7 @@
 #include "tcb/complete.h"
 #include "tcb/known-answer.h"
 #include "tcb/making.h"
+#include "tcb/parking.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
@@ -67,7 +68,7 @@ static int test_manufacture(struct instance_host *host, struct err *err)
         const struct engine_host_request request = {.event = host->event,
                                                     .zygote = host->zygote,
                                                     .path = host->engine_path,
-                                                    .memory_max = INSTANCE_MEMORY_MAX,
+                                                    .memory_max = host->config->engine_memory << 20,
                                                     .uid = (uid_t)host->config->uid_base + 1};
 
         return known_answer_start(&request, &profile_known, &host->known_answer, err);
@@ -90,7 +91,8 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->measurements = &tcb->measurements;
         if (test_manufacture(host, err) != 0)
                 return err->code;
-        if (instances_load(host, &tcb->instances, err) != 0)
+        if (parking_new(host, &host->parking, err) != 0 ||
+            instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
         tcb->accel_memory = accel_note_get(&tcb->config);
         rc = vms_load(tcb, err);
@@ -230,6 +232,7 @@ void tcb_close(struct tcb *tcb)
         }
         complete_free(tcb->complete);
         known_answer_free(tcb->instance_host.known_answer);
+        parking_free(tcb->instance_host.parking);
         vmm_zygote_free(tcb->instance_host.zygote);
         commit_free(tcb->commit);
         ptpm_free(tcb->ptpm);

@@ -268,8 +268,10 @@ static int on_ask(void *user, const struct engine_question *question, struct err
         return 0;
 }
 
-static const struct engine_host_ops ops = {on_ready, on_persist, on_event, on_died, NULL};
-static const struct engine_host_ops bound_ops = {on_ready, on_persist, on_event, on_died, on_ask};
+static const struct engine_host_ops ops = {
+    .ready = on_ready, .persist = on_persist, .event = on_event, .died = on_died};
+static const struct engine_host_ops bound_ops = {
+    .ready = on_ready, .persist = on_persist, .event = on_event, .died = on_died, .ask = on_ask};
 
 static void set_up(void (*script)(void))
 {

@@ -1,0 +1,404 @@
+#include "tcb/parking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+
+#define WAKES_PER_TURN 64  /* then the other sources of the loop have their turn */
+#define PRESSED        512 /* asked in one tick while memory is short */
+#define TICK_USEC      1000000
+#define MEMINFO_MAX    16384
+
+enum { CONTROL, DATA };
+
+struct parked {
+        struct instance *instance;
+        int fds[2];
+        struct engine_parked state; /* without its blob, which is in the store */
+};
+
+struct parking {
+        struct instance_host *host;
+        int watch; /* epoll of all parked ones' channels: two descriptors each, one source */
+        sd_event_source *source;
+        sd_event_source *tick;
+        struct instance *live; /* ring; who was asked last is at its end */
+        size_t n_live;
+};
+
+/* ---- the ring ---- */
+
+static void ring_remove(struct parking *parking, struct instance *instance)
+{
+        if (instance->live_next == NULL)
+                return;
+        instance->live_next->live_prev = instance->live_prev;
+        instance->live_prev->live_next = instance->live_next;
+        if (parking->live == instance)
+                parking->live = instance->live_next == instance ? NULL : instance->live_next;
+        instance->live_prev = instance->live_next = NULL;
+        parking->n_live--;
+}
+
+static void ring_add(struct parking *parking, struct instance *instance)
+{
+        struct instance *first = parking->live;
+
+        if (instance->live_next != NULL)
+                return;
+        parking->live = first == NULL ? instance : first;
+        first = parking->live;
+        instance->live_next = first;
+        instance->live_prev = first == instance ? instance : first->live_prev;
+        instance->live_prev->live_next = instance;
+        first->live_prev = instance;
+        parking->n_live++;
+}
+
+/* ---- watching QEMU's channels ---- */
+
+static int watch_channels(const struct parking *parking, struct parked *parked, struct err *err)
+{
+        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = parked->instance};
+
+        for (int i = CONTROL; i <= DATA; i++)
+                if (epoll_ctl(parking->watch, EPOLL_CTL_ADD, parked->fds[i], &event) < 0)
+                        return err_set_errno(err, errno, "watch a parked vTPM");
+        return 0;
+}
+
+/* The channels may live on in an engine: closing ours would not take them out. */
+static void release(struct instance *instance)
+{
+        struct parked *parked = TAKE(instance->parked);
+
+        if (parked == NULL)
+                return;
+        commit_forget(instance->host->commit, parked);
+        for (int i = CONTROL; i <= DATA; i++) {
+                (void)epoll_ctl(instance->host->parking->watch, EPOLL_CTL_DEL, parked->fds[i],
+                                NULL);
+                fd_close(&parked->fds[i]);
+        }
+        free(parked);
+}
+
+static void tell(struct instance *instance, uint64_t value)
+{
+        commit_fn *done = TAKE(instance->park_done);
+
+        if (done != NULL)
+                done(instance->park_user, value);
+}
+
+void parking_live(struct instance *instance)
+{
+        if (instance->host->parking != NULL && instance->bound == NULL)
+                ring_add(instance->host->parking, instance);
+        tell(instance, 0);
+}
+
+void parking_end(struct instance *instance)
+{
+        if (instance->host->parking != NULL)
+                ring_remove(instance->host->parking, instance);
+        release(instance);
+        tell(instance, 1);
+}
+
+/* ---- parking ---- */
+
+int parking_park(struct instance *instance, bool idle_only, commit_fn *done, void *user,
+                 struct err *err)
+{
+        if (instance->host->parking == NULL || instance->bound != NULL)
+                return err_set(err, ERR_UNSUPPORTED, "vTPM %s is operator-bound and not parked",
+                               instance->stored.name);
+        if (!sm_can_move(&instance->sm, INSTANCE_PARKING) || instance->park_done != NULL)
+                return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
+                               sm_name(&instance->sm));
+        if (engine_host_park(instance->engine, idle_only, err) != 0)
+                return err->code;
+        sm_move(&instance->sm, INSTANCE_PARKING);
+        instance->park_done = done;
+        instance->park_user = user;
+        return 0;
+}
+
+/* The engine goes on; a state of it that is in the store already is of no use. */
+static void go_on(struct instance *instance)
+{
+        struct err err = {0};
+
+        release(instance);
+        if (instance_put_volatile(instance, (struct bytes){NULL, 0}, NULL, NULL, &err) != 0 ||
+            engine_host_unpark(instance->engine, &err) != 0)
+                log_warning((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
+                            "it was to be parked and goes on");
+        sm_move(&instance->sm, INSTANCE_LIVE);
+        tell(instance, 1);
+}
+
+static void on_sealed(void *user, uint64_t value)
+{
+        struct parked *parked = user;
+        struct instance *instance = parked->instance;
+
+        (void)value;
+        engine_host_free(TAKE(instance->engine));
+        ring_remove(instance->host->parking, instance);
+        sm_move(&instance->sm, INSTANCE_PARKED);
+        tell(instance, 0);
+}
+
+static int keep(struct instance *instance, const struct engine_parked *state, int fds[2],
+                struct err *err)
+{
+        struct parked *parked = calloc(1, sizeof(*parked));
+
+        if (parked == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        *parked = (struct parked){.instance = instance, .state = *state};
+        parked->state.volatile_state = (struct bytes){NULL, 0};
+        for (int i = CONTROL; i <= DATA; i++)
+                parked->fds[i] = TAKE_FD(fds[i]);
+        instance->parked = parked;
+        if (watch_channels(instance->host->parking, parked, err) != 0)
+                return err->code;
+        return instance_put_volatile(instance, state->volatile_state, on_sealed, parked, err);
+}
+
+int parking_answer(struct instance *instance, const struct engine_parked *parked, int fds[2],
+                   struct err *err)
+{
+        struct err failure = {0};
+
+        if (instance->sm.state != INSTANCE_PARKING)
+                return err_set(err, ERR_MALFORMED, "engine: parks unasked");
+        if (parked == NULL) {
+                sm_move(&instance->sm, INSTANCE_LIVE);
+                tell(instance, 1);
+                return 0;
+        }
+        if (keep(instance, parked, fds, &failure) == 0)
+                return 0;
+        log_warning((&(struct log_fields){.vm = instance->stored.name, .err = &failure}),
+                    "it cannot be parked");
+        go_on(instance);
+        return 0;
+}
+
+/* ---- waking ---- */
+
+/* A clock that nobody sets; see engine_wake. */
+static uint64_t clock_now(void)
+{
+        struct timespec now = {0};
+
+        (void)clock_gettime(CLOCK_BOOTTIME, &now);
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int resume(struct instance *instance, struct err *err)
+{
+        const struct parked *parked = instance->parked;
+        struct engine_wake wake = {
+            .clock = clock_now(),
+            .init_count = parked->state.init_count,
+            .buffer_size = parked->state.buffer_size,
+            .locality = parked->state.locality,
+            .marks = parked->state.marks,
+        };
+        struct store_blob state;
+        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
+                                STORE_KIND_VOLATILE, &state, err);
+
+        if (rc != 0)
+                return err_wrap(err, "wake vTPM %s", instance->stored.name);
+        wake.volatile_state = (struct bytes){state.data, state.len};
+        rc = state.len == 0
+                 ? err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
+                           instance->stored.name)
+                 : instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
+        store_blob_free(&state);
+        return rc;
+}
+
+static void wake(struct instance *instance)
+{
+        struct err err = {0};
+        int rc = resume(instance, &err);
+
+        if (rc != 0) {
+                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
+                          "it does not wake");
+                instance_fail(instance, &err);
+                return;
+        }
+        release(instance);
+        sm_move(&instance->sm, INSTANCE_WAKING);
+}
+
+int parking_wake(struct instance *instance, commit_fn *done, void *user, struct err *err)
+{
+        if (instance->sm.state != INSTANCE_PARKED)
+                return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
+                               sm_name(&instance->sm));
+        instance->park_done = done;
+        instance->park_user = user;
+        wake(instance);
+        return 0;
+}
+
+static bool is_closed(int fd)
+{
+        char byte;
+
+        return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* QEMU is gone, which an engine would have told. */
+static void hang_up(struct instance *instance)
+{
+        const struct instance_user *ops = instance->ops;
+        void *user = instance->user;
+
+        release(instance);
+        sm_move(&instance->sm, INSTANCE_IDLE);
+        if (ops->event != NULL)
+                ops->event(user, ENGINE_EVENT_CLOSED, instance->init_count);
+}
+
+static void on_byte(struct instance *instance)
+{
+        if (instance->sm.state == INSTANCE_PARKING)
+                go_on(instance);
+        else if (is_closed(instance->parked->fds[CONTROL]))
+                hang_up(instance);
+        else
+                wake(instance);
+}
+
+/* One at a time: what one of them sets off may end another. */
+static int on_channels(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        struct parking *parking = user;
+        struct epoll_event event;
+
+        (void)source;
+        (void)fd;
+        (void)revents;
+        for (int i = 0; i < WAKES_PER_TURN && epoll_wait(parking->watch, &event, 1, 0) == 1; i++)
+                on_byte(event.data.ptr);
+        return 0;
+}
+
+/* ---- the policy ---- */
+
+static bool is_memory_short(const struct parking *parking)
+{
+        static const char total[] = "MemTotal:";
+        static const char available[] = "MemAvailable:";
+        uint8_t AUTO_FREE *data = NULL;
+        struct err ignored = {0};
+        const char *t;
+        const char *a;
+        size_t len;
+
+        if (parking->host->config->park_below == 0 ||
+            fs_read_file("/proc/meminfo", MEMINFO_MAX, &data, &len, &ignored) != 0)
+                return false;
+        t = strstr((const char *)data, total);
+        a = strstr((const char *)data, available);
+        return t != NULL && a != NULL &&
+               strtoull(a + sizeof(available) - 1, NULL, 10) * 100 <
+                   strtoull(t + sizeof(total) - 1, NULL, 10) * parking->host->config->park_below;
+}
+
+/*
+ * Each live one is asked twice in the time after which an idle one is to be parked: that it did
+ * nothing in between is what makes it idle.
+ */
+static size_t quota(const struct parking *parking)
+{
+        const uint64_t after = parking->host->config->park_after;
+
+        if (is_memory_short(parking))
+                return PRESSED;
+        return after == 0 ? 0 : (2 * parking->n_live + after - 1) / after;
+}
+
+static void ask_next(struct parking *parking)
+{
+        struct instance *instance = parking->live;
+        struct err ignored = {0};
+
+        parking->live = instance->live_next;
+        /* Whoever is on its way already, or busy with us, is asked in the next round. */
+        if (instance->sm.state == INSTANCE_LIVE)
+                (void)!parking_park(instance, true, NULL, NULL, &ignored);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *user)
+{
+        struct parking *parking = user;
+        size_t n = quota(parking);
+
+        (void)usec;
+        n = n < parking->n_live ? n : parking->n_live;
+        while (n-- > 0 && parking->live != NULL)
+                ask_next(parking);
+        (void)sd_event_source_set_time_relative(source, TICK_USEC);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int watch_all(struct parking *parking, struct err *err)
+{
+        const struct tcb_config *config = parking->host->config;
+        int rc;
+
+        parking->watch = epoll_create1(EPOLL_CLOEXEC);
+        if (parking->watch < 0)
+                return err_set_errno(err, errno, "watch parked vTPMs");
+        rc = sd_event_add_io(parking->host->event, &parking->source, parking->watch, EPOLLIN,
+                             on_channels, parking);
+        if (rc >= 0 && (config->park_after != 0 || config->park_below != 0))
+                rc = sd_event_add_time_relative(parking->host->event, &parking->tick,
+                                                CLOCK_MONOTONIC, TICK_USEC, 0, on_tick, parking);
+        return rc < 0 ? err_set_errno(err, -rc, "watch parked vTPMs") : 0;
+}
+
+int parking_new(struct instance_host *host, struct parking **ret_parking, struct err *err)
+{
+        struct parking *parking = calloc(1, sizeof(*parking));
+        int rc;
+
+        if (parking == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        parking->host = host;
+        rc = watch_all(parking, err);
+        if (rc != 0) {
+                parking_free(parking);
+                return rc;
+        }
+        *ret_parking = parking;
+        return 0;
+}
+
+void parking_free(struct parking *parking)
+{
+        if (parking == NULL)
+                return;
+        sd_event_source_disable_unref(parking->tick);
+        sd_event_source_disable_unref(parking->source);
+        fd_close(&parking->watch);
+        free(parking);
+}

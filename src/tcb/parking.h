@@ -1,0 +1,45 @@
+/*
+ * Parking: a vTPM whose guest is idle costs no process. Its engine hands over its volatile state
+ * and QEMU's two channels and ends; the state is sealed in the store, and the first byte on either
+ * channel has another engine go on with it. Only this process wakes what it parked: after its own
+ * end there is no guest any more, and a state that was left over is dropped at the next start.
+ *
+ *   live --engine_park--> parking --state durable--> parked --first byte--> waking --> live
+ *
+ * While it is parking its engine waits; a byte that comes first has it go on. A state is used up
+ * durably before the woken engine serves anybody. Whatever fails on the way ends the instance, as
+ * the death of an engine does: a guest never goes on with another TPM than its own.
+ *
+ * Operator-bound instances are not parked.
+ */
+#ifndef TCB_PARKING_H
+#define TCB_PARKING_H
+
+#include "tcb/instance.h"
+
+struct parking;
+
+/* For all instances of the host, by the policy of its configuration. */
+int parking_new(struct instance_host *host, struct parking **ret_parking,
+                struct err *err) MUST_CHECK;
+void parking_free(struct parking *parking);
+
+/*
+ * Asks a live instance to park; done(user, 0) when it is, done(user, 1) when it goes on, busy.
+ * idle_only: not if its guest did anything since it was asked last. done may be NULL.
+ */
+int parking_park(struct instance *instance, bool idle_only, commit_fn *done, void *user,
+                 struct err *err) MUST_CHECK;
+
+/* Wakes a parked one; done(user, 0) when it is live, done(user, 1) if it ended. */
+int parking_wake(struct instance *instance, commit_fn *done, void *user,
+                 struct err *err) MUST_CHECK;
+
+/* instance.c: it is live (again); its engine answered; its engine and what is parked are no more.
+ */
+void parking_live(struct instance *instance);
+int parking_answer(struct instance *instance, const struct engine_parked *parked, int fds[2],
+                   struct err *err) MUST_CHECK;
+void parking_end(struct instance *instance);
+
+#endif
