@@ -295,8 +295,8 @@ static int on_second_persist(void *user, const struct engine_persist *persist, s
         return err_set(err, ERR_MALFORMED, "engine: writes before it may");
 }
 
-static const struct engine_host_ops second_ops = {on_second_ready, on_second_persist, on_event,
-                                                  on_died, on_ask, NULL};
+static const struct engine_host_ops second_ops = {
+    on_second_ready, on_second_persist, on_event, on_died, on_ask, NULL};
 
 /* A QEMU that is gone counts as gone although its engine has not said so yet. */
 static void reap_gone(struct bound_peer *peer)

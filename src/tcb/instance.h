@@ -16,7 +16,6 @@
 #include "tcb/engine-host.h"
 #include "tcb/measure.h"
 
-
 enum instance_state {
         INSTANCE_MANUFACTURING,
         INSTANCE_IDLE,

@@ -25,7 +25,8 @@ bool host_keys_exist(struct store *store);
 /*
  * Unlocks the store with the unsealed storage key, or seals a new one into an empty store; then
  * loads AK and CEK or makes them. ERR_NOT_TRUSTED: the pTPM does not unseal, the host booted
- * something else, or its EK is not the one of the first start. ERR_ROLLBACK and ERR_DAMAGED as store_unlock().
+ * something else, or its EK is not the one of the first start. ERR_ROLLBACK and ERR_DAMAGED as
+ * store_unlock().
  */
 int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret_keys,
                    struct err *err) MUST_CHECK;

@@ -7,9 +7,9 @@
 #include "wire/message.h"
 
 #define ENGINE_BLOB_MAX    (160U << 10) /* fresh 1.3 kB; 144 kB when a guest has filled NV */
-#define ENGINE_COMMAND_MAX 4096        /* TPM2_PT_MAX_COMMAND_SIZE */
-#define ENGINE_SEED_SIZE   48          /* what libtpms draws while it manufactures */
-#define ENGINE_TOKEN_SIZE  36          /* what QEMU keeps in place of a state: magic, random */
+#define ENGINE_COMMAND_MAX 4096         /* TPM2_PT_MAX_COMMAND_SIZE */
+#define ENGINE_SEED_SIZE   48           /* what libtpms draws while it manufactures */
+#define ENGINE_TOKEN_SIZE  36           /* what QEMU keeps in place of a state: magic, random */
 
 enum engine_start_flags {
         /* QEMU was not started by the TCB: the guest's commands wait for engine_decided. */
