@@ -164,6 +164,37 @@ static const enum store_kind kinds[] = {
     [ENGINE_BLOB_SAVESTATE] = STORE_KIND_SAVESTATE,
 };
 
+static void on_used_up(void *user, uint64_t value)
+{
+        struct instance *instance = user;
+
+        (void)value;
+        instance->using_up = false;
+        if (instance->used_up_due != 0)
+                on_stored(instance, instance->used_up_due);
+        instance->used_up_due = 0;
+}
+
+int instance_use_up(struct instance *instance, struct err *err)
+{
+        instance->using_up = true;
+        instance->used_up_due = 0;
+        return instance_put_volatile(instance, (struct bytes){NULL, 0}, on_used_up, instance, err);
+}
+
+/* A waking engine says what instance_use_up() has begun. */
+static bool is_under_way(struct instance *instance, const struct engine_persist *persist)
+{
+        if (instance->sm.state != INSTANCE_WAKING || persist->kind != ENGINE_BLOB_VOLATILE ||
+            persist->blob.len != 0)
+                return false;
+        if (instance->using_up)
+                instance->used_up_due = persist->sequence;
+        else
+                on_stored(instance, persist->sequence);
+        return true;
+}
+
 /* An empty volatile state takes the place of the one before: that is its deletion. */
 static int on_persist(void *user, const struct engine_persist *persist, struct err *err)
 {
@@ -172,6 +203,8 @@ static int on_persist(void *user, const struct engine_persist *persist, struct e
 
         if (instance->making != NULL)
                 return making_persist(instance, persist, err);
+        if (is_under_way(instance, persist))
+                return 0;
         memcpy(put.uuid, instance->stored.block.uuid, sizeof(put.uuid));
         if (commit_begin(instance->host->commit, err) != 0 ||
             store_put_blob(instance->host->store, &put, err) != 0)

@@ -91,7 +91,8 @@ struct instance {
         uint32_t init_count;
         uint64_t last_use; /* it started, saved or ended then; seconds since 1970, 0: not yet */
         uint32_t uid;
-        uint64_t pending; /* engine's number of the save that is being committed */
+        bool using_up;        /* waking: that its state is used up is not durable yet */
+        uint64_t used_up_due; /* waking: the engine's number of that save, to be told then */
         const struct instance_user *ops;
         void *user;
         struct making *making; /* while manufacturing or completing */
@@ -136,6 +137,12 @@ int instance_resume(struct instance *instance, const struct engine_wake *wake, i
 /* parking.c: the volatile state takes the place of the one before; done(user) when durable. */
 int instance_put_volatile(struct instance *instance, struct bytes state, commit_fn *done,
                           void *user, struct err *err) MUST_CHECK;
+
+/*
+ * parking.c: the state that it wakes with is used up; the engine, which says so itself before it
+ * serves anybody, is told once that is durable. Begun before it asks, it costs no time.
+ */
+int instance_use_up(struct instance *instance, struct err *err) MUST_CHECK;
 
 /* parking.c: it cannot go on; its user is told that it died. */
 void instance_fail(struct instance *instance, const struct err *err);

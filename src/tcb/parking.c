@@ -223,10 +223,13 @@ static int resume(struct instance *instance, struct err *err)
         if (rc != 0)
                 return err_wrap(err, "wake vTPM %s", instance->stored.name);
         wake.volatile_state = (struct bytes){state.data, state.len};
-        rc = state.len == 0
-                 ? err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
-                           instance->stored.name)
-                 : instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
+        if (state.len == 0)
+                rc = err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
+                             instance->stored.name);
+        if (rc == 0)
+                rc = instance_use_up(instance, err);
+        if (rc == 0)
+                rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
         store_blob_free(&state);
         return rc;
 }

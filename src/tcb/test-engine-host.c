@@ -131,6 +131,14 @@ static void restores_its_vm(void)
         say(engine_restore_code, &message);
 }
 
+static void is_busy_unasked(void)
+{
+        const struct engine_busy message = {0};
+
+        ready();
+        say(engine_busy_code, &message);
+}
+
 static void fails_with_code_0(void)
 {
         const struct engine_failed message = {.code = 0, .text = wire_text("scripted")};
@@ -174,6 +182,7 @@ static void (*const scripts[])(void) = {
     dies_when_ready,
     fails_with_code_0,
     saves_an_empty_volatile_state,
+    is_busy_unasked,
 };
 
 static size_t script_of(void (*script)(void))
@@ -406,6 +415,7 @@ static void ends_who_breaks_the_protocol(void **state)
             {saves_an_unknown_kind, ERR_MALFORMED, 0, 0},
             {saves_nothing_as_permanent, ERR_MALFORMED, 0, 0},
             {answers_unasked, ERR_MALFORMED, 0, 0},
+            {is_busy_unasked, ERR_MALFORMED, 0, 0},
             {says_an_unknown_event, ERR_MALFORMED, 0, 0},
             {counts_backwards, ERR_MALFORMED, 0, 1},
             {talks_nonsense, ERR_MALFORMED, 0, 0},
