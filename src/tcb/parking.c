@@ -77,14 +77,14 @@ static int watch_channels(const struct parking *parking, struct parked *parked, 
 /* The channels may live on in an engine: closing ours would not take them out. */
 static void release(struct instance *instance)
 {
+        const struct parking *parking = instance->host->parking;
         struct parked *parked = TAKE(instance->parked);
 
-        if (parked == NULL)
+        if (parked == NULL || parking == NULL)
                 return;
         commit_forget(instance->host->commit, parked);
         for (int i = CONTROL; i <= DATA; i++) {
-                (void)epoll_ctl(instance->host->parking->watch, EPOLL_CTL_DEL, parked->fds[i],
-                                NULL);
+                (void)epoll_ctl(parking->watch, EPOLL_CTL_DEL, parked->fds[i], NULL);
                 fd_close(&parked->fds[i]);
         }
         free(parked);
