@@ -16,6 +16,30 @@
 
 #include "base/fd.h"
 
+#if SANDBOX_SANITIZED
+#include <sanitizer/lsan_interface.h>
+
+/*
+ * At exit LeakSanitizer looks for leaks from a thread that traces the process. A sandbox denies
+ * just that, and each process in one would end with its complaint and a false status.
+ */
+static bool is_confined;
+
+int __lsan_is_turned_off(void)
+{
+        return is_confined;
+}
+
+static void note_confinement(void)
+{
+        is_confined = true;
+}
+#else
+static void note_confinement(void)
+{
+}
+#endif
+
 static const char *const step_names[SANDBOX_STEPS] = {"descriptors",   "limits",   "no_new_privs",
                                                       "not dumpable",  "landlock", "landlock: tcp",
                                                       "landlock: ipc", "seccomp"};
@@ -255,6 +279,7 @@ int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded, s
                 rc = step_seccomp(policy, &degraded, err);
         if (rc != 0)
                 return err_wrap(err, "enter the sandbox");
+        note_confinement();
         *ret_degraded = degraded;
         return 0;
 }

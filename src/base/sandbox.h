@@ -13,6 +13,18 @@
 
 #include "base/err.h"
 
+/* The sanitizers need calls and memory of their own. */
+#define SANDBOX_SANITIZED 0
+#if defined(__SANITIZE_ADDRESS__)
+#undef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+
 enum sandbox_step {
         SANDBOX_FDS = 1 << 0,        /* every descriptor not listed is closed */
         SANDBOX_LIMITS = 1 << 1,     /* NPROC 0, CORE 0, FSIZE 0, NOFILE small */

@@ -39,6 +39,14 @@ static const struct sandbox_call lax_calls[] = {
     SANDBOX_ALLOW(fcntl), SANDBOX_ALLOW(rt_sigprocmask), SANDBOX_ALLOW(set_robust_list),
 };
 
+/* For the orderly end of a process that is refused the rest: threads and ptrace, for one. */
+static const struct sandbox_call exit_calls[] = {
+    CALLS_FOR_THE_END,        SANDBOX_ALLOW(fstat),  SANDBOX_ALLOW(newfstatat),
+    SANDBOX_ALLOW(lseek),     SANDBOX_ALLOW(brk),    SANDBOX_ALLOW_IF(mmap, 2, PROT_EXEC, 0),
+    SANDBOX_ALLOW(munmap),    SANDBOX_ALLOW(futex),  SANDBOX_ALLOW(madvise),
+    SANDBOX_ALLOW(getrandom), SANDBOX_ALLOW(gettid), SANDBOX_ALLOW(rt_sigprocmask),
+};
+
 static const int kept_fds[] = {30};
 
 static const struct sandbox_policy strict = {.calls = strict_calls,
@@ -48,6 +56,9 @@ static const struct sandbox_policy strict = {.calls = strict_calls,
                                              .n_files = 32};
 static const struct sandbox_policy lax = {
     .calls = lax_calls, .n_calls = ARRAY_SIZE(lax_calls), .n_files = 32};
+
+static const struct sandbox_policy refusing = {
+    .calls = exit_calls, .n_calls = ARRAY_SIZE(exit_calls), .n_files = 32, .other_errno = EPERM};
 
 static int try_nothing(void)
 {
@@ -110,6 +121,11 @@ static int try_dumpable(void)
         return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) + !prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 }
 
+static int try_exit(void)
+{
+        exit(7);
+}
+
 /* Exit status, or minus the signal; *ret_degraded comes back through a pipe. */
 static int in_sandbox(const struct sandbox_policy *policy, int (*attempt)(void),
                       unsigned *ret_degraded)
@@ -169,6 +185,16 @@ static void dies_by_any_call_not_listed(void **state)
                 if (result != rows[i].result)
                         fail_msg("%s: %d", rows[i].name, result);
         }
+}
+
+/* exit(3) runs what the libraries left for then: the leak check of a build with sanitizers, too. */
+static void ends_with_its_own_status(void **state)
+{
+        unsigned degraded = 0;
+
+        (void)state;
+        (void)fflush(NULL);
+        assert_int_equal(in_sandbox(&refusing, try_exit, &degraded), 7);
 }
 
 static void landlock_limits_and_dumpable_hold_by_themselves(void **state)
@@ -274,6 +300,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(dies_by_any_call_not_listed),
+            cmocka_unit_test(ends_with_its_own_status),
             cmocka_unit_test(landlock_limits_and_dumpable_hold_by_themselves),
             cmocka_unit_test(says_what_is_missing),
             cmocka_unit_test(one_directory_or_none_is_left),

@@ -5,21 +5,13 @@
 #define ENGINE_CONFINE_H
 
 #include "base/err.h"
+#include "base/sandbox.h"
 
 #define CONFINE_CORE_FD    3 /* to the TCB */
 #define CONFINE_CONTROL_FD 4 /* to QEMU; may be absent */
 
 /* The sanitizers' own calls are allowed in a build with them, and its memory is not limited. */
-#define CONFINE_SANITIZED 0
-#if defined(__SANITIZE_ADDRESS__)
-#undef CONFINE_SANITIZED
-#define CONFINE_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#undef CONFINE_SANITIZED
-#define CONFINE_SANITIZED 1
-#endif
-#endif
+#define CONFINE_SANITIZED SANDBOX_SANITIZED
 
 /*
  * For a zygote: makes the filter for its children once. Each that is process 1 of its own
