@@ -47,8 +47,8 @@
 #define STORE_CONFIG_MAX      (64U << 10)
 #define STORE_BLOB_MAX        (4U << 20)
 #define STORE_KEY_LEN         32
-#define STORE_CHANGES_MAX     8192U       /* in one transaction */
-#define STORE_CHANGES_LEN_MAX (64U << 20) /* bytes in one transaction */
+#define STORE_CHANGES_MAX     65536U       /* in one transaction; a save is two */
+#define STORE_CHANGES_LEN_MAX (512U << 20) /* bytes in one transaction */
 
 enum store_kind {
         STORE_KIND_PERMANENT = 1, /* libtpms' permanent blob */

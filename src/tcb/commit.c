@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-#define WAITERS_MAX    4096
+#define WAITERS_MAX    32768   /* one of each live vTPM, and requests */
 #define GROUP_MAX      256     /* waiters that make a commit due at once */
 #define RETRY_USEC     200000U /* after a failed commit */
 #define DEADLINE_USEC  2000    /* a busy loop is never idle: then it is committed anyway */

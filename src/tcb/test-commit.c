@@ -176,6 +176,35 @@ static void who_is_told_may_change_more(void **state)
         tear_down(&rig);
 }
 
+/* Each live vTPM may wait with a save; refusing one would cost its VM its TPM. */
+static void a_whole_fleet_waits_for_a_full_disk(void **state)
+{
+        const unsigned fleet = 20000;
+        const uint8_t save[6 << 10] = {0};
+        struct rig rig;
+        struct err err = {0};
+
+        (void)state;
+        set_up(&rig, "fleet.db");
+        faultvfs_arm(FAULT_FULL, 1, true);
+        for (unsigned i = 0; i < fleet; i++) {
+                char name[16];
+
+                (void)snprintf(name, sizeof(name), "r%u", i % 64);
+                assert_ok(commit_begin(rig.commit, &err), &err);
+                assert_ok(
+                    store_put_record(rig.store, name, (struct bytes){save, sizeof(save)}, &err),
+                    &err);
+                assert_ok(commit_then(rig.commit, tell, &rig, i, &err), &err);
+        }
+        assert_true(commit_flush(rig.commit, &err) < 0);
+        assert_int_equal(rig.told, 0);
+        faultvfs_heal();
+        assert_ok(commit_flush(rig.commit, &err), &err);
+        assert_int_equal(rig.told, fleet);
+        tear_down(&rig);
+}
+
 static void refuses_more_than_it_can_hold(void **state)
 {
         struct rig rig;
@@ -207,6 +236,7 @@ int main(void)
             cmocka_unit_test(waits_for_a_failing_disk_and_goes_on),
             cmocka_unit_test(forgets_who_went_away),
             cmocka_unit_test(who_is_told_may_change_more),
+            cmocka_unit_test(a_whole_fleet_waits_for_a_full_disk),
             cmocka_unit_test(refuses_more_than_it_can_hold),
         };
         return cmocka_run_group_tests_name("tcb-commit", tests, register_vfs, NULL);
