@@ -86,8 +86,12 @@ static int set_aside(const char *path, struct err *err)
 /* An engine loads it: what does not load is not imported. */
 static int check_loads(struct job *job, struct err *err)
 {
-        struct engine_link link = {
-            .state = job->state, .uuid = job->place.place.uuid, .deferred = true, .control = -1};
+        struct engine_link link = {.state = job->state,
+                                   .uuid = job->place.place.uuid,
+                                   .deferred = true,
+                                   .control = -1,
+                                   .signals = -1,
+                                   .client = -1};
         int rc = engine_link_start(&link, err);
 
         engine_link_stop(&link);

@@ -29,22 +29,36 @@ static void forget(uint8_t **data, size_t *len)
 
 /* Saving --------------------------------------------------------------------------------------- */
 
-/* Returns when it is durable, however long that takes: the guest's command waits. */
-static void save(struct engine_link *link)
+/* Waits a moment; ERR_INTERRUPTED when nobody waits for this save any more. */
+static int wait_for_room(const struct engine_link *link, struct err *err)
 {
-        struct err err = {0};
+        struct pollfd polled[] = {{.fd = link->signals, .events = POLLIN},
+                                  {.fd = link->client, .events = POLLRDHUP}};
+
+        if (poll(polled, ARRAY_SIZE(polled), RETRY_MS) > 0)
+                return err_set(err, ERR_INTERRUPTED,
+                               "ended before the TPM's last change could be written");
+        return 0;
+}
+
+/* Returns when it is durable, however long that takes: the guest's command waits. */
+static int save(struct engine_link *link, struct err *err)
+{
+        struct err why = {0};
         bool told = false;
 
-        while (state_file_save(link->state, &err) != 0) {
+        while (state_file_save(link->state, &why) != 0) {
                 if (!told)
-                        log_error(&(struct log_fields){.err = &err},
+                        log_error(&(struct log_fields){.err = &why},
                                   "the TPM's commands wait until its state can be written");
                 told = true;
-                (void)poll(NULL, 0, RETRY_MS);
+                if (wait_for_room(link, err) != 0)
+                        return err->code;
         }
         if (told)
                 log_info(NULL, "the TPM's state can be written again");
         link->unsaved = false;
+        return 0;
 }
 
 static int answer(struct engine_link *link, uint16_t code, const void *message, struct err *err)
@@ -73,7 +87,9 @@ static int on_persist(struct engine_link *link, const struct wire_frame *frame, 
         }
         /* Before the guest's first command there is only a manufacture to keep. */
         if (link->unsaved && !link->deferred && (link->claimed || !link->ready))
-                save(link);
+                rc = save(link, err);
+        if (rc != 0)
+                return rc;
         return answer(link, engine_persisted_code,
                       &(struct engine_persisted){.sequence = persist.sequence}, err);
 }
@@ -83,13 +99,17 @@ static int on_claim(struct engine_link *link, const struct wire_frame *frame, st
 {
         struct state_content *content = state_file_content(link->state);
 
+        int rc = 0;
+
         (void)frame;
         if (link->unsaved || content->has_saved || !content->used) {
                 content->used = true;
                 content->has_saved = false;
                 memset(content->saved, 0, sizeof(content->saved));
-                save(link);
+                rc = save(link, err);
         }
+        if (rc != 0)
+                return rc;
         link->claimed = true;
         return decide(link, &(struct engine_decided){.result = 0}, err);
 }
@@ -123,8 +143,7 @@ static int keep_package(struct engine_link *link, struct bytes volatile_state, s
                 return rc;
         content->lineage = package.lineage;
         content->has_saved = true;
-        save(link);
-        return 0;
+        return save(link, err);
 }
 
 static int on_save(struct engine_link *link, const struct wire_frame *frame, struct err *err)

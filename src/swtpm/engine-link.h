@@ -2,7 +2,8 @@
  * One engine (catena-vtpm) with its state in a file: this program is to it what catena-tcb is to
  * the engines of a host. Nothing is written for a guest before its first command has come
  * (PROTOCOLS.md, "QEMU and state"); from then on every save is durable before the command is
- * answered, and a disk that is full stalls it.
+ * answered, and a disk that is full stalls it, until it is not full, QEMU is gone, or we are to
+ * end.
  *
  * Which save may be restored: the last one that was made here, as long as no guest went on since;
  * one that was made elsewhere after the last one known here; any on a state that no guest has used.
@@ -20,6 +21,8 @@ struct engine_link {
         const struct secret *migration_key;
         const uint8_t *uuid;
         bool deferred; /* nothing is saved; the owner of the state does it, or does not */
+        int signals;   /* readable: we are to end; -1: none */
+        int client;    /* QEMU's side of the control channel; -1: none */
         struct vmm_engine process;
         struct wire_link *wire;
         int control; /* QEMU's control channel, our end */
@@ -39,7 +42,7 @@ struct engine_link {
 
 /*
  * Starts the engine with the state's TPM, or has it make one, and waits until it is ready. Its
- * state, migration_key, uuid and deferred are the caller's to fill before.
+ * state, migration_key, uuid, deferred and signals are the caller's to fill before.
  */
 int engine_link_start(struct engine_link *link, struct err *err) MUST_CHECK;
 

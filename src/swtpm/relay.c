@@ -22,6 +22,7 @@ void relay_init(struct relay *relay, struct engine_link *link)
 {
         memset(relay, 0, sizeof(*relay));
         relay->link = link;
+        link->client = -1;
         relay->client = -1;
         relay->passed_fd = -1;
 }
@@ -33,6 +34,7 @@ void relay_accept(struct relay *relay, int client)
         /* A client that does not read its answers holds up nobody but itself, and not for ever. */
         (void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         relay->client = client;
+        relay->link->client = client;
         relay->has_data = false;
         relay->shut_down = false;
         relay->in_len = 0;
@@ -41,6 +43,7 @@ void relay_accept(struct relay *relay, int client)
 void relay_hang_up(struct relay *relay)
 {
         fd_close(&relay->client);
+        relay->link->client = -1;
         fd_close(&relay->passed_fd);
         explicit_bzero(relay->in, sizeof(relay->in));
         relay->in_len = 0;

@@ -37,12 +37,14 @@ enum { POLL_SIGNALS, POLL_CLIENT, POLL_ENGINE, POLL_COUNT };
 
 static int open_signals(int *ret_fd, struct err *err)
 {
+        /* A file that may not grow is a save that waits, not our end. */
+        const struct sigaction ignore = {.sa_handler = SIG_IGN};
         sigset_t set;
 
         (void)sigemptyset(&set);
         (void)sigaddset(&set, SIGTERM);
         (void)sigaddset(&set, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        if (sigaction(SIGXFSZ, &ignore, NULL) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return err_set_errno(err, errno, "signals");
         *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return *ret_fd < 0 ? err_set_errno(err, errno, "signals") : 0;
@@ -76,6 +78,7 @@ static int start_engine(struct server *server, struct err *err)
         link->state = server->state;
         link->migration_key = server->migration_key;
         link->uuid = server->place.place.uuid;
+        link->signals = server->signals;
         return engine_link_start(link, err);
 }
 

@@ -243,7 +243,8 @@ static void done(struct setup *setup)
 static int set_up(const struct command_setup *options, const struct options_notes *notes,
                   struct err *err)
 {
-        struct setup setup = {.options = options, .link = {.control = -1}};
+        struct setup setup = {.options = options,
+                              .link = {.control = -1, .signals = -1, .client = -1}};
         struct command_log log = {.fd = -1};
         int rc;
 
