@@ -132,16 +132,22 @@ int parking_park(struct instance *instance, bool idle_only, commit_fn *done, voi
         return 0;
 }
 
-/* The engine goes on; a state of it that is in the store already is of no use. */
+/*
+ * The engine goes on, whatever becomes of its state in the store: that is of no use, the next one
+ * takes its place, and a start drops it.
+ */
 static void go_on(struct instance *instance)
 {
         struct err err = {0};
 
         release(instance);
-        if (instance_put_volatile(instance, (struct bytes){NULL, 0}, NULL, NULL, &err) != 0 ||
-            engine_host_unpark(instance->engine, &err) != 0)
+        if (instance_put_volatile(instance, (struct bytes){NULL, 0}, NULL, NULL, &err) != 0)
                 log_warning((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
-                            "it was to be parked and goes on");
+                            "it goes on; the state that was to be parked is left in the store");
+        if (engine_host_unpark(instance->engine, &err) != 0) {
+                instance_fail(instance, &err);
+                return;
+        }
         sm_move(&instance->sm, INSTANCE_LIVE);
         tell(instance, 1);
 }
