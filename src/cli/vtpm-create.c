@@ -1,4 +1,6 @@
-/* catena vtpm create: alone, or with a socket for a QEMU that the operator starts. */
+/* catena vtpm create and import: alone, or with a socket for a QEMU that the operator starts. */
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -6,10 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/fs.h"
 #include "cli/client.h"
 #include "cli/output.h"
 #include "cli/vtpm-view.h"
 #include "tpmwire/ek.h"
+#include "tpmwire/swtpm-state.h"
 
 /* Who may connect ----------------------------------------------------------------------------- */
 
@@ -154,40 +159,120 @@ static int check_options(struct cli *cli, struct err *err)
         return 0;
 }
 
-static int run_create(struct cli *cli, struct err *err)
+static int parse_uuid(struct cli *cli, uint8_t ret_uuid[16], struct err *err)
 {
-        struct tcb_vtpm_create create = {.name = wire_text(cli_arg(cli, 0))};
-        struct client AUTO_CLIENT *client = NULL;
         const char *uuid = cli_option(cli, "uuid");
-        const char *eks = cli_option(cli, "ek");
-        struct tcb_vtpm vtpm;
-        int rc = check_options(cli, err);
 
-        if (rc == 0 && uuid != NULL && uuid_parse(uuid, create.uuid) != 0)
-                rc = err_set(err, ERR_USAGE, "--uuid %s is no UUID", uuid);
-        if (rc == 0 && eks != NULL && tpm_ek_parse_names(eks, &create.eks, err) != 0)
-                rc = err_wrap(err, "--ek %s", eks);
+        if (uuid != NULL && uuid_parse(uuid, ret_uuid) != 0)
+                return err_set(err, ERR_USAGE, "--uuid %s is no UUID", uuid);
+        return 0;
+}
+
+/* Asks for the vTPM, then for its socket where that is wanted, and prints. */
+static int make(struct cli *cli, uint16_t code, const void *message, struct err *err)
+{
+        struct client AUTO_CLIENT *client = NULL;
+        struct tcb_vtpm vtpm;
+        int rc = client_open(cli, &client, err);
+
         if (rc == 0)
-                rc = client_open(cli, &client, err);
-        if (rc == 0)
-                rc = client_call(client, tcb_vtpm_create_code, &create, tcb_vtpm_code, &vtpm,
-                                 sizeof(vtpm), err);
+                rc = client_call(client, code, message, tcb_vtpm_code, &vtpm, sizeof(vtpm), err);
         if (rc != 0)
                 return rc;
         return cli_option(cli, "socket") != NULL ? listen_too(cli, client, err)
                                                  : print_plain(cli, &vtpm, err);
 }
 
+static int run_create(struct cli *cli, struct err *err)
+{
+        struct tcb_vtpm_create create = {.name = wire_text(cli_arg(cli, 0))};
+        const char *eks = cli_option(cli, "ek");
+        int rc = check_options(cli, err);
+
+        if (rc == 0)
+                rc = parse_uuid(cli, create.uuid, err);
+        if (rc == 0 && eks != NULL && tpm_ek_parse_names(eks, &create.eks, err) != 0)
+                rc = err_wrap(err, "--ek %s", eks);
+        return rc != 0 ? rc : make(cli, tcb_vtpm_create_code, &create, err);
+}
+
+/* From swtpm ---------------------------------------------------------------------------------- */
+
+/* swtpm holds a lock on .lock for as long as it runs; two TPMs of one state must never be. */
+static int check_unused(int dir, const char *path, struct err *err)
+{
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int AUTO_FD fd = openat(dir, ".lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : err_set_errno(err, errno, "%s/.lock", path);
+        if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+                return err_set(err, ERR_CONFLICT, "%s is in use by swtpm, process %d", path,
+                               (int)lock.l_pid);
+        return 0;
+}
+
+static int read_state(const char *path, uint8_t **ret_file, size_t *ret_len, struct err *err)
+{
+        int AUTO_FD dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int rc;
+
+        if (dir < 0)
+                return err_set_errno(err, errno, "open %s", path);
+        rc = check_unused(dir, path, err);
+        if (rc == 0 && faccessat(dir, "tpm2-00.volatilestate", F_OK, 0) == 0)
+                rc =
+                    err_set(err, ERR_CONFLICT, "%s belongs to a VM that swtpm has suspended", path);
+        if (rc == 0 &&
+            fs_read_file_at(dir, "tpm2-00.permall", SWTPM_STATE_MAX, ret_file, ret_len, err) != 0)
+                rc = err_wrap(err, "%s", path);
+        return rc;
+}
+
+static int run_import(struct cli *cli, struct err *err)
+{
+        struct tcb_vtpm_import import = {.name = wire_text(cli_arg(cli, 0))};
+        uint8_t AUTO_FREE *file = NULL;
+        size_t len = 0;
+        int rc = check_options(cli, err);
+
+        if (rc == 0)
+                rc = parse_uuid(cli, import.uuid, err);
+        if (rc == 0)
+                rc = read_state(cli_option(cli, "swtpm"), &file, &len, err);
+        if (rc == 0)
+                rc = swtpm_state_parse((struct bytes){file, len}, &import.permanent, err);
+        if (rc == 0)
+                rc = make(cli, tcb_vtpm_import_code, &import, err);
+        if (file != NULL)
+                explicit_bzero(file, len);
+        if (rc == 0 && cli->format != CLI_JSON)
+                cli_note(cli, "never start swtpm on the old directory again: one TPM would be two");
+        return rc;
+}
+
+#define SOCKET_OPTIONS                                                                             \
+        {"uuid", 0, "UUID", "the UUID of the VM that it is for (default: a random one)", 0},       \
+            {"socket", 0, "PATH",                                                                  \
+             "listen there for a QEMU that you start, and print its arguments", 0},                \
+            {"owner", 0, "USER", "who may connect: a user or its number (default: who asks)", 0},  \
+            {"group", 0, "GROUP", "a group that may connect as well", 0},                          \
+        {                                                                                          \
+                "libvirt", 0, NULL, "print libvirt's XML in place of QEMU's arguments", 0          \
+        }
+
+static const struct cli_option import_options[] = {
+    {"swtpm", 0, "DIR", "the state directory, of a swtpm that does not run", CLI_REQUIRED},
+    SOCKET_OPTIONS,
+    {0},
+};
+
 static const struct cli_option create_options[] = {
-    {"uuid", 0, "UUID", "the UUID of the VM that it is for (default: a random one)", 0},
     {"ek", 0, "KEYS",
      "endorsement keys to make now, of p256,rsa2048,p384; p256 is always made "
      "(default: p256, and rsa2048 in the background)",
      0},
-    {"socket", 0, "PATH", "listen there for a QEMU that you start, and print its arguments", 0},
-    {"owner", 0, "USER", "who may connect: a user or its number (default: who asks)", 0},
-    {"group", 0, "GROUP", "a group that may connect as well", 0},
-    {"libvirt", 0, NULL, "print libvirt's XML in place of QEMU's arguments", 0},
+    SOCKET_OPTIONS,
     {0},
 };
 
@@ -203,5 +288,11 @@ const struct cli_verb cli_vtpm_create_verbs[] = {
      "The directory of the socket must exist, and it and all above it belong to root or to the "
      "socket's owner; its path is without symbolic links.",
      create_options, run_create},
+    {"vtpm", "import", "NAME", "take over the TPM that swtpm kept in a directory",
+     "Keys, NV data and counters stay as they are, and so does what swtpm_setup put there. The "
+     "P-256 endorsement key of the host's verdicts is made from the TPM's own seed. The state "
+     "must be plain; the directory is only read. Nobody can see whether a copy of it runs "
+     "elsewhere: an import is not proof against clones.",
+     import_options, run_import},
     {0},
 };

@@ -77,6 +77,7 @@ int create_vtpm(struct tcb *tcb, const struct create_request *request, create_fn
         const struct instance_request wanted = {
             .name = request->name,
             .uuid = chosen,
+            .permanent = request->permanent,
             .eks = request->eks,
             .later = request->eks == 0 ? 1U << TPM_EK_RSA2048 : 0,
         };

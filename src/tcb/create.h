@@ -12,7 +12,8 @@ typedef void create_fn(void *user, struct instance *instance, const struct err *
 
 struct create_request {
         const char *name;
-        const uint8_t *uuid; /* 16 bytes; all zero: a random one (RFC 9562, version 4) */
+        const uint8_t *uuid;    /* 16 bytes; all zero: a random one (RFC 9562, version 4) */
+        struct bytes permanent; /* import: this state; empty: manufacture */
         uint8_t eks; /* exactly these keys; 0: P-256 at once and RSA-2048 in the background */
 };
 

@@ -55,8 +55,9 @@ struct instance_request {
          * the known-answer test must have passed. NULL: random ones, which nobody ever knows.
          */
         const struct secret *base_seed;
-        uint8_t eks;   /* made at once: mask of 1 << enum tpm_ek_kind; P-256 always is */
-        uint8_t later; /* made when the instance is idle, where not made at once */
+        struct bytes permanent; /* of a TPM that exists already; empty: a new one */
+        uint8_t eks;            /* made at once: mask of 1 << enum tpm_ek_kind; P-256 always is */
+        uint8_t later;          /* made when the instance is idle, where not made at once */
 };
 
 /* Told to whoever made or started the instance. */

@@ -357,7 +357,11 @@ static int begin(struct instance *instance, const struct instance_request *reque
                 return rc;
         instance->making->later = request->later & (uint8_t)~instance->making->manufacture.wanted;
         engine = instance_engine_request(instance, control);
-        engine.seed = (struct bytes){seed->data, seed->len};
+        engine.permanent = request->permanent;
+        if (request->permanent.len == 0)
+                engine.seed = (struct bytes){seed->data, seed->len};
+        else
+                instance->making->manufacture.only_read = true;
         rc = engine_host_start(&engine, &instance->engine, err);
         fd_close(&control);
         return rc;

@@ -156,7 +156,10 @@ static void on_response(void *user, struct bytes response)
                 m->done(m->user, NULL);
                 return;
         }
-        m->step = m->step == STEP_ALGORITHMS || m->step == STEP_FLUSH ? next_key(m) : m->step + 1;
+        if (m->step == STEP_ALGORITHMS || m->step == STEP_FLUSH)
+                m->step = next_key(m);
+        else
+                m->step += m->step == STEP_CREATE && m->only_read ? 2 : 1;
         run_step(m);
 }
 

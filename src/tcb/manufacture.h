@@ -6,6 +6,8 @@
 #ifndef TCB_MANUFACTURE_H
 #define TCB_MANUFACTURE_H
 
+#include <stdbool.h>
+
 #include "tcb/engine-host.h"
 #include "tpmwire/ek.h"
 #include "tpmwire/name.h"
@@ -21,6 +23,7 @@ struct manufacture_ek {
 struct manufacture {
         struct engine_host *engine; /* the owner's, ready */
         uint8_t wanted;             /* mask of 1 << enum tpm_ek_kind */
+        bool only_read;             /* the TPM is somebody's already: nothing is kept in it */
         /* Once, after the last step or the first that failed; may free all of this. */
         void (*done)(void *user, const struct err *failure);
         void *user;

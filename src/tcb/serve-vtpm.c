@@ -46,6 +46,24 @@ static int serve_create(struct tcb *tcb, const void *message, struct request *re
             on_created, request, err);
 }
 
+static int serve_import(struct tcb *tcb, const void *message, struct request *request,
+                        struct err *err)
+{
+        const struct tcb_vtpm_import *import = message;
+        char name[TCB_NAME_MAX + 1];
+
+        /* Empty it would mean "manufacture". */
+        if (import->permanent.len == 0)
+                return err_set(err, ERR_USAGE, "no state to import");
+        wire_text_copy(import->name, name, sizeof(name));
+        return create_vtpm(tcb,
+                           &(struct create_request){.name = name,
+                                                    .uuid = import->uuid,
+                                                    .eks = 1U << TPM_EK_P256,
+                                                    .permanent = import->permanent},
+                           on_created, request, err);
+}
+
 /* The rest ------------------------------------------------------------------------------------ */
 
 static int serve_list(struct tcb *tcb, const void *message, struct request *request,
@@ -257,9 +275,15 @@ static int serve_listen(struct tcb *tcb, const void *message, struct request *re
 }
 
 const struct server_row server_rows_vtpm[] = {
-    {tcb_vtpm_create_code, serve_create}, {tcb_vtpm_list_code, serve_list},
-    {tcb_vtpm_show_code, serve_show},     {tcb_vtpm_delete_code, serve_delete},
-    {tcb_vtpm_open_code, serve_open},     {tcb_vtpm_listen_code, serve_listen},
-    {tcb_vtpm_ek_code, serve_ek},         {tcb_vtpm_park_code, serve_park},
-    {tcb_vtpm_wake_code, serve_wake},     {0, NULL},
+    {tcb_vtpm_create_code, serve_create},
+    {tcb_vtpm_list_code, serve_list},
+    {tcb_vtpm_show_code, serve_show},
+    {tcb_vtpm_delete_code, serve_delete},
+    {tcb_vtpm_open_code, serve_open},
+    {tcb_vtpm_listen_code, serve_listen},
+    {tcb_vtpm_ek_code, serve_ek},
+    {tcb_vtpm_park_code, serve_park},
+    {tcb_vtpm_wake_code, serve_wake},
+    {tcb_vtpm_import_code, serve_import},
+    {0, NULL},
 };

@@ -6,8 +6,9 @@
 
 #include "wire/message.h"
 
-#define TCB_SOCKET_MAX   107 /* bytes of a socket's path */
-#define TCB_NAME_MAX     63  /* bytes of a VM's, a vTPM's or an image's name: [a-z0-9._-] */
+#define TCB_STATE_MAX    (160U << 10) /* bytes of a TPM's state */
+#define TCB_SOCKET_MAX   107          /* bytes of a socket's path */
+#define TCB_NAME_MAX     63 /* bytes of a VM's, a vTPM's or an image's name: [a-z0-9._-] */
 #define TCB_EVIDENCE_MAX (4U << 20)
 
 enum tcb_scope {
