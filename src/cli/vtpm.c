@@ -5,6 +5,7 @@
 #include "cli/list.h"
 #include "cli/output.h"
 #include "cli/vtpm-view.h"
+#include "cli/vtpm-watch.h"
 
 static int ask_one(struct cli *cli, uint16_t code, const void *message, struct err *err)
 {
@@ -20,7 +21,7 @@ static int ask_one(struct cli *cli, uint16_t code, const void *message, struct e
         return rc != 0 ? rc : vtpm_view_print(cli, &view, NULL, err);
 }
 
-static int run_show(struct cli *cli, struct err *err)
+static int show_once(struct cli *cli, struct err *err)
 {
         const struct tcb_vtpm_show show = {.name = wire_text(cli_arg(cli, 0))};
 
@@ -73,7 +74,7 @@ static int add_row(struct list *list, const struct wire_frame *frame, struct err
                         err);
 }
 
-static int run_list(struct cli *cli, struct err *err)
+static int list_once(struct cli *cli, struct err *err)
 {
         static const char *const columns[] = {"NAME",  "UUID", "STATE", "BOUND", "MEMORY",
                                               "SAVES", "EK",   "USED",  NULL};
@@ -85,9 +86,26 @@ static int run_list(struct cli *cli, struct err *err)
                         err);
 }
 
+static int run_show(struct cli *cli, struct err *err)
+{
+        return cli_switch(cli, "watch") ? vtpm_watch(cli, cli_arg(cli, 0), show_once, err)
+                                        : show_once(cli, err);
+}
+
+static int run_list(struct cli *cli, struct err *err)
+{
+        return cli_switch(cli, "watch") ? vtpm_watch(cli, NULL, list_once, err)
+                                        : list_once(cli, err);
+}
+
+static const struct cli_option watch_options[] = {
+    {"watch", 0, NULL, "go on: refresh on a terminal, else a line of JSON for each change", 0},
+    {0},
+};
+
 const struct cli_verb cli_vtpm_verbs[] = {
-    {"vtpm", "list", "", "list the vTPMs of this host", NULL, NULL, run_list},
-    {"vtpm", "show", "NAME", "show one vTPM", NULL, NULL, run_show},
+    {"vtpm", "list", "", "list the vTPMs of this host", NULL, watch_options, run_list},
+    {"vtpm", "show", "NAME", "show one vTPM", NULL, watch_options, run_show},
     {"vtpm", "park", "NAME", "end the engine of a vTPM whose guest is idle",
      "Its state is sealed in the store and its guest notices nothing: the first byte of the next "
      "command wakes it. Idle ones are parked by themselves; see park_after and park_below in "
