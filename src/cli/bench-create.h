@@ -8,9 +8,10 @@
 #include "cli/bench-target.h"
 
 /*
- * Prints the figures create-p256 and create-full (P-256, RSA-2048 and P-384): milliseconds from the
- * request to the durable answer, medians of many vTPMs at the target's TCB. swtpm_setup takes turns
- * with them, with states below dir, under a parent that reaps what it leaves behind.
+ * Prints the figures create-p256, create-full (P-256, RSA-2048 and P-384) and create-pool (the same
+ * from the pool, which fills while the host is quiet): milliseconds from the request to the durable
+ * answer, medians of many vTPMs at the target's TCB. swtpm_setup takes turns with them, with states
+ * below dir, under a parent that reaps what it leaves behind.
  */
 int bench_create(struct cli *cli, const struct bench_target *target, const char *dir,
                  struct err *err) MUST_CHECK;

@@ -136,19 +136,19 @@ static int run_status(struct cli *cli, struct err *err)
         if (add_relay(client, sandbox, sizeof(sandbox), err) != 0)
                 return err->code;
         if (cli->format == CLI_JSON)
-                return cli_print_json(cli,
-                                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s}",
-                                                "host", host, "version", version, "ptpm", ptpm,
-                                                "sandbox_degraded", sandbox, "accel", accel,
-                                                "enrolled", status.enrolled, "vtpms",
-                                                (json_int_t)status.vtpms, "vms_running",
-                                                (json_int_t)status.vms_running, "images", images),
-                                      err);
+                return cli_print_json(
+                    cli,
+                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "host", host,
+                              "version", version, "ptpm", ptpm, "sandbox_degraded", sandbox,
+                              "accel", accel, "enrolled", status.enrolled, "vtpms",
+                              (json_int_t)status.vtpms, "pool", (json_int_t)status.pool,
+                              "vms_running", (json_int_t)status.vms_running, "images", images),
+                    err);
         cli_print(cli,
                   "host      %s\nversion   %s\npTPM      %s\naccel     %s\nenrolled  %s\n"
-                  "vTPMs     %u\nVMs on    %u\nimages    %s\nsandbox   %s\n",
+                  "vTPMs     %u, and %u in the pool\nVMs on    %u\nimages    %s\nsandbox   %s\n",
                   host, version, ptpm, accel, status.enrolled != 0 ? "yes" : "no", status.vtpms,
-                  status.vms_running, images, sandbox[0] == '\0' ? "whole" : sandbox);
+                  status.pool, status.vms_running, images, sandbox[0] == '\0' ? "whole" : sandbox);
         return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "tcb/bound.h"
 #include "tcb/making.h"
+#include "tcb/pool.h"
 
 #define QUIET_USEC UINT64_C(2000000) /* since the last wish of anybody's */
 #define NEXT_USEC  UINT64_C(100000)  /* between two vTPMs: at most about a third of one core */
@@ -14,6 +15,7 @@ struct complete {
         struct tcb *tcb;
         sd_event_source *timer;
         struct instance *current;
+        bool pool_failed; /* not tried again before the next start */
 };
 
 static void arm(struct complete *complete, uint64_t usec)
@@ -64,6 +66,58 @@ static void on_done(void *user, const struct err *failure)
         arm(complete, NEXT_USEC);
 }
 
+/* One more for the pool ------------------------------------------------------------------------ */
+
+static void fail_pool(struct complete *complete, const struct err *err)
+{
+        complete->pool_failed = true;
+        log_warning((&(struct log_fields){.err = err}),
+                    "no vTPMs are made in advance before the next start");
+}
+
+static void on_pooled(void *user, const struct err *failure)
+{
+        struct complete *complete = user;
+        struct instance *instance = TAKE(complete->current);
+
+        if (failure == NULL) {
+                pool_put(instance->host, instance);
+        } else {
+                fail_pool(complete, failure);
+                instance_free(instance);
+        }
+        arm(complete, NEXT_USEC);
+}
+
+static const struct instance_user pool_ops = {.started = on_pooled};
+
+static void fill_pool(struct complete *complete)
+{
+        struct instance_host *host = &complete->tcb->instance_host;
+        uint8_t uuid[BLOCK_UUID_LEN];
+        char name[STORE_NAME_MAX + 1];
+        const struct instance_request request = {
+            .name = name, .uuid = uuid, .eks = (1U << TPM_EK_COUNT) - 1, .for_pool = true};
+        struct err err = {0};
+        bool deleted = false;
+
+        if (pool_delete_taken(host, &deleted, &err) != 0) {
+                fail_pool(complete, &err);
+                return;
+        }
+        if (deleted) {
+                arm(complete, NEXT_USEC);
+                return;
+        }
+        if (complete->pool_failed || host->n_pool >= host->config->pool)
+                return;
+        if (pool_name(uuid, name, &err) == 0 &&
+            instance_create(host, &request, &pool_ops, complete, &complete->current, &err) == 0)
+                return;
+        complete->current = NULL;
+        fail_pool(complete, &err);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *user)
 {
         struct complete *complete = user;
@@ -75,8 +129,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
         if (complete->current != NULL || complete->tcb->ending)
                 return 0;
         next = find_next(complete->tcb);
-        if (next == NULL)
+        if (next == NULL) {
+                fill_pool(complete);
                 return 0;
+        }
         complete->current = next;
         if (making_complete(next, on_done, complete, &err) != 0) {
                 complete->current = NULL;
@@ -109,5 +165,7 @@ void complete_free(struct complete *complete)
         if (complete == NULL)
                 return;
         sd_event_source_disable_unref(complete->timer);
+        /* Instances with users are gone; what is left was to go into the pool. */
+        instance_free(complete->current);
         free(complete);
 }

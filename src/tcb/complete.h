@@ -1,7 +1,7 @@
 /*
- * Makes the endorsement keys that were not wanted at once: one vTPM at a time, in engines of the
- * lowest priority, and only when no vTPM was made or started for a moment. What is left when the
- * TCB ends goes on after its next start.
+ * Makes the endorsement keys that were not wanted at once, and then vTPMs for the pool (pool.h):
+ * one vTPM at a time, in engines of the lowest priority, and only when no vTPM was made or started
+ * for a moment. What is left when the TCB ends goes on after its next start.
  */
 #ifndef TCB_COMPLETE_H
 #define TCB_COMPLETE_H

@@ -1,6 +1,7 @@
 #include "tcb/config.h"
 
 #include "base/fs.h"
+#include "tcb/pool.h"
 
 #define TEXT(section, name, field, fallback, doc)                                                  \
         {                                                                                          \
@@ -22,6 +23,10 @@ const struct conf_key tcb_config_keys[] = {
     TEXT("ptpm", "ima_log", ima_log, "",
          "The binary IMA log that belongs to it. Empty: the kernel's, where the TPM is hardware, "
          "and otherwise none."),
+    {"vtpm", "pool", CONF_NUMBER, offsetof(struct tcb_config, pool), 0, "2", 0, POOL_MAX, NULL,
+     "vTPMs to make in advance with all endorsement keys while the host is quiet, for requests "
+     "that "
+     "want RSA-2048 at once."},
     {"vm", "accel", CONF_CHOICE, offsetof(struct tcb_config, accel),
      sizeof(((struct tcb_config *)0)->accel), "auto", 0, 0, "auto kvm tcg",
      "Virtualisation: auto uses KVM where a guest really starts on it, and TCG otherwise."},

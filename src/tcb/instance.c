@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "tcb/making.h"
 #include "tcb/parking.h"
+#include "tcb/pool.h"
 
 #define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
 
@@ -105,6 +106,10 @@ static int load_one(struct instance_host *host, const struct store_instance *sto
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         instance->stored = *stored;
         instance->created = true;
+        if (pool_is_name(stored->name)) {
+                pool_put(host, instance);
+                return 0;
+        }
         instance->next = *list;
         *list = instance;
         return load_ek(instance, err);

@@ -41,6 +41,9 @@ struct instance_host {
         uint32_t next_uid;         /* engines and guests of this process so far */
         char degraded[520];        /* what the last engine's sandbox lacked */
         struct known_answer *known_answer;
+        struct instance *pool; /* made in advance; see pool.h */
+        size_t n_pool;
+        struct instance *pool_taken; /* to be forgotten in a quiet moment */
 };
 
 struct instance;
@@ -58,6 +61,7 @@ struct instance_request {
         struct bytes permanent; /* of a TPM that exists already; empty: a new one */
         uint8_t eks;            /* made at once: mask of 1 << enum tpm_ek_kind; P-256 always is */
         uint8_t later;          /* made when the instance is idle, where not made at once */
+        bool for_pool;          /* made in advance: nobody waits for it */
 };
 
 /* Told to whoever made or started the instance. */

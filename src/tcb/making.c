@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "tcb/known-answer.h"
 #include "tcb/manufacture.h"
+#include "tcb/pool.h"
+#include "tpmwire/public.h"
 
 #define LATER_NICE 19 /* nobody waits for these */
 
@@ -348,6 +350,7 @@ static int begin(struct instance *instance, const struct instance_request *reque
 {
         struct secret AUTO_SECRET *seed = NULL;
         struct engine_host_request engine;
+        unsigned nice = 0;
         int control = -1;
         int rc = draw_seed(instance->host, request, &seed, err);
 
@@ -356,14 +359,79 @@ static int begin(struct instance *instance, const struct instance_request *reque
         if (rc != 0)
                 return rc;
         instance->making->later = request->later & (uint8_t)~instance->making->manufacture.wanted;
+        if (request->for_pool)
+                nice = LATER_NICE;
         engine = instance_engine_request(instance, control);
         engine.permanent = request->permanent;
         if (request->permanent.len == 0)
                 engine.seed = (struct bytes){seed->data, seed->len};
         else
                 instance->making->manufacture.only_read = true;
+        engine.nice = nice;
         rc = engine_host_start(&engine, &instance->engine, err);
         fd_close(&control);
+        return rc;
+}
+
+/* ---- from the pool --------------------------------------------------------------------------- */
+
+static int take_ek(struct instance *item, enum tpm_ek_kind kind, struct manufacture_ek *ek,
+                   struct err *err)
+{
+        uint8_t AUTO_FREE *data = NULL;
+        struct tpm_public public;
+        size_t len = 0;
+        int rc = making_get_ek(item, kind, &data, &len, err);
+
+        if (rc == 0 && len > sizeof(ek->public))
+                rc = err_set(err, ERR_DAMAGED, "EK of %zu bytes", len);
+        if (rc == 0)
+                rc = tpm_public_parse((struct bytes){data, len}, &public, err);
+        if (rc == 0)
+                rc = tpm_name_of_public(&public, &ek->name, err);
+        if (rc != 0)
+                return rc;
+        memcpy(ek->public, data, len);
+        ek->public_len = len;
+        return 0;
+}
+
+/* The item's state as if it had just been made; the item is marked in the same commit. */
+static int take_over(struct instance *instance, struct instance *item, struct err *err)
+{
+        struct making *making = instance->making;
+        const struct security_block *block = &item->stored.block;
+        struct store_blob blob;
+        int rc = 0;
+
+        for (unsigned kind = 0; rc == 0 && kind < TPM_EK_COUNT; kind++)
+                rc = take_ek(item, (enum tpm_ek_kind)kind, &making->manufacture.eks[kind], err);
+        if (rc == 0)
+                rc = store_get_blob(item->host->store, block->uuid, STORE_KIND_PERMANENT, &blob,
+                                    err);
+        if (rc != 0)
+                return rc;
+        making->blob = blob.data;
+        making->blob_len = blob.len;
+        memcpy(making->profile, block->profile, sizeof(making->profile));
+        memcpy(instance->stored.block.engine_digest, block->engine_digest,
+               sizeof(block->engine_digest));
+        memcpy(instance->stored.block.engine, block->engine, sizeof(block->engine));
+        if (commit_begin(item->host->commit, err) != 0 || pool_mark_taken(item, err) != 0)
+                return err->code;
+        return adopt_new(instance, err);
+}
+
+static int begin_from_pool(struct instance *instance, struct err *err)
+{
+        struct instance *item = pool_take(instance->host);
+        int control = -1;
+        int rc = new_making(instance, 0, &control, err);
+
+        fd_close(&control);
+        if (rc == 0)
+                rc = take_over(instance, item, err);
+        pool_put(instance->host, item);
         return rc;
 }
 
@@ -402,8 +470,10 @@ int instance_create(struct instance_host *host, const struct instance_request *r
         memcpy(block->uuid, request->uuid, sizeof(block->uuid));
         memcpy(block->engine_digest, host->measurements->engine, sizeof(block->engine_digest));
         (void)snprintf(block->engine, sizeof(block->engine), "catena-vtpm " CATENA_VERSION);
-        rc = begin(instance, request, err);
+        rc = pool_fits(host, request) ? begin_from_pool(instance, err)
+                                      : begin(instance, request, err);
         if (rc != 0) {
+                forget_stored(instance);
                 instance_free(instance);
                 return rc;
         }

@@ -63,6 +63,7 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
         status.images = wire_text_fit(images, sizeof(images) - 1);
         for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
                 status.vtpms++;
+        status.pool = (uint32_t)tcb->instance_host.n_pool;
         for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
                 status.vms_running += vm->sm.state != VM_OFF;
         request_answer(request, tcb_status_is_code, &status, NULL);

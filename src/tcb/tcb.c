@@ -20,6 +20,7 @@
 #include "tcb/known-answer.h"
 #include "tcb/making.h"
 #include "tcb/parking.h"
+#include "tcb/pool.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
@@ -231,6 +232,7 @@ void tcb_close(struct tcb *tcb)
                 tcb->instances = next;
         }
         complete_free(tcb->complete);
+        pool_free(&tcb->instance_host);
         known_answer_free(tcb->instance_host.known_answer);
         parking_free(tcb->instance_host.parking);
         vmm_zygote_free(tcb->instance_host.zygote);
