@@ -12,7 +12,10 @@
 
 struct known_answer;
 
-/* Starts it; the engine's path, limits and identity as in the request, the rest is set here. */
+/*
+ * Starts it; the engine's path, limits and identity as in the request, the rest is set here. An
+ * engine that does not start is a failure of the test.
+ */
 int known_answer_start(const struct engine_host_request *request, const struct profile *profile,
                        struct known_answer **ret_test, struct err *err) MUST_CHECK;
 

@@ -75,10 +75,9 @@ static void fails_without_an_engine(void **state)
         (void)state;
         assert_true(sd_event_new(&request.event) >= 0);
         assert_ok(known_answer_start(&request, &profile_known, &test, &err), &err);
-        do {
+        /* It ends before or after it is told what to make. */
+        while ((rc = known_answer_check(test, &err)) == ERR_CONFLICT)
                 assert_true(sd_event_run(request.event, UINT64_C(60000000)) > 0);
-                rc = known_answer_check(test, &err);
-        } while (rc == ERR_CONFLICT);
         assert_int_equal(rc, ERR_UNSUPPORTED);
         known_answer_free(test);
         sd_event_unref(request.event);
