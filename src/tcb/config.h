@@ -26,7 +26,7 @@ struct tcb_config {
         uint64_t park_below; /* percent of memory that is available; 0: never */
         uint64_t engine_nice;
         uint64_t engine_memory; /* MiB */
-        uint64_t pool; /* vTPMs made in advance */
+        uint64_t pool;          /* vTPMs made in advance */
 };
 
 /* The keys that may stand in the file; also the manual's source. */
