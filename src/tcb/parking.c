@@ -31,6 +31,7 @@ struct parking {
         sd_event_source *tick;
         struct instance *live; /* ring; who was asked last is at its end */
         size_t n_live;
+        uint64_t credit; /* of asking, in parts of one question: parking_pace() */
 };
 
 /* ---- the ring ---- */
@@ -331,17 +332,23 @@ static bool is_memory_short(const struct parking *parking)
                    strtoull(t + sizeof(total) - 1, NULL, 10) * parking->host->config->park_below;
 }
 
-/*
- * Each live one is asked twice in the time after which an idle one is to be parked: that it did
- * nothing in between is what makes it idle.
- */
-static size_t quota(const struct parking *parking)
+size_t parking_pace(uint64_t *credit, size_t n_live, uint64_t after)
 {
-        const uint64_t after = parking->host->config->park_after;
+        size_t n;
 
-        if (is_memory_short(parking))
-                return PRESSED;
-        return after == 0 ? 0 : (2 * parking->n_live + after - 1) / after;
+        if (after == 0)
+                return 0;
+        *credit += 2 * (uint64_t)n_live;
+        n = (size_t)(*credit / after);
+        *credit %= after;
+        return n;
+}
+
+static size_t quota(struct parking *parking)
+{
+        return is_memory_short(parking) ? PRESSED
+                                        : parking_pace(&parking->credit, parking->n_live,
+                                                       parking->host->config->park_after);
 }
 
 static void ask_next(struct parking *parking)

@@ -35,6 +35,13 @@ int parking_park(struct instance *instance, bool idle_only, commit_fn *done, voi
 int parking_wake(struct instance *instance, commit_fn *done, void *user,
                  struct err *err) MUST_CHECK;
 
+/*
+ * How many of n_live are asked in this second, so that each is asked twice in after seconds: that
+ * it did nothing in between is what makes it idle. What is left over of one question stays in
+ * *credit, 0 at first. after 0: none.
+ */
+size_t parking_pace(uint64_t *credit, size_t n_live, uint64_t after);
+
 /* instance.c: it is live (again); its engine answered; its engine and what is parked are no more.
  */
 void parking_live(struct instance *instance);
