@@ -160,14 +160,17 @@ int bench_target_start_swtpm_for_qemu(const char *dir, struct bench_target *ret_
         char control[PATH_MAX + OPTION_ROOM];
         const char *argv[] = {SWTPM, "socket", "--tpm2", "--tpmstate",
                               state, "--ctrl", control,  NULL};
-        int rc;
+        char path[PATH_MAX];
+        int rc = fs_join(path, sizeof(path), dir, "qemu", err);
 
+        if (rc != 0)
+                return rc;
         (void)snprintf(state, sizeof(state), "dir=%s", dir);
-        (void)snprintf(control, sizeof(control), "type=unixio,path=%s/qemu", dir);
+        (void)snprintf(control, sizeof(control), "type=unixio,path=%s", path);
         rc = spawn_start(&(struct spawn_request){.path = SWTPM, .argv = argv}, &target.swtpm, err);
         if (rc != 0)
                 return rc;
-        target.control_fd = connect_to(strchr(control, '/'), err);
+        target.control_fd = connect_to(path, err);
         if (target.control_fd < 0) {
                 bench_target_stop(&target);
                 return err->code;

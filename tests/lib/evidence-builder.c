@@ -98,30 +98,36 @@ void builder_make_host_log(struct builder *b, const char *ptpm)
         b->host_log = (char *)writer_take(&w, &b->host_log_len);
 }
 
-/* What is there, with one event more. */
-static void append(struct builder *b, const char *text, const char *name, uint8_t fill)
+/* What is there, to be gone on with. */
+static void begin_more(struct builder *b, struct writer *w)
 {
-        struct writer w;
+        writer_init(w, HOSTLOG_LOG_MAX);
+        writer_put(w, b->host_log, b->host_log_len);
+}
 
-        writer_init(&w, HOSTLOG_LOG_MAX);
-        writer_put(&w, b->host_log, b->host_log_len);
-        if (text != NULL)
-                put_host_event(b, &w, text);
-        else
-                put_component(b, &w, name, fill);
-        assert_int_equal(writer_check(&w), 0);
+static void end_more(struct builder *b, struct writer *w)
+{
+        assert_int_equal(writer_check(w), 0);
         free(b->host_log);
-        b->host_log = (char *)writer_take(&w, &b->host_log_len);
+        b->host_log = (char *)writer_take(w, &b->host_log_len);
 }
 
 void builder_add_component(struct builder *b, const char *name, uint8_t fill)
 {
-        append(b, NULL, name, fill);
+        struct writer w;
+
+        begin_more(b, &w);
+        put_component(b, &w, name, fill);
+        end_more(b, &w);
 }
 
 void builder_add_host_event(struct builder *b, const char *text)
 {
-        append(b, text, NULL, 0);
+        struct writer w;
+
+        begin_more(b, &w);
+        put_host_event(b, &w, text);
+        end_more(b, &w);
 }
 
 static void make_vm(struct builder_vm *vm, unsigned i)
