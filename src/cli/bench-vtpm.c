@@ -38,6 +38,7 @@ static const struct cli_option vtpm_options[] = {
      0},
     {"instances", 0, "N",
      "vTPMs that are alive at once for memory-live and what follows (default 1000; 0: none)", 0},
+    {"only", 0, "NAME", "only the figures whose names begin so", 0},
     {0},
 };
 
@@ -90,6 +91,7 @@ struct bench {
         bool has_swtpm;
         char dir[64];
         int floor_fd;
+        const char *only; /* NULL: all */
         size_t count;
         struct samples mine;
         struct samples base;
@@ -335,17 +337,31 @@ static int start(struct cli *cli, struct bench *bench, struct err *err)
         return rc == 0 ? 0 : err_wrap(err, "swtpm");
 }
 
+static bool is_wanted(const struct bench *bench, const char *name)
+{
+        return bench->only == NULL || strncmp(name, bench->only, strlen(bench->only)) == 0;
+}
+
 static int run_all(struct cli *cli, struct bench *bench, struct err *err)
 {
         int rc = start(cli, bench, err);
 
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(figures); i++)
-                rc = measure(cli, bench, i, err);
-        if (rc == 0)
+                if (is_wanted(bench, figures[i].name))
+                        rc = measure(cli, bench, i, err);
+        if (rc == 0 && is_wanted(bench, "nv-increment-floor"))
                 rc = measure_floor(cli, bench, err);
-        if (rc == 0)
+        if (rc == 0 && is_wanted(bench, "group-commit-64"))
                 rc = measure_group(cli, bench, err);
-        return rc != 0 ? rc : bench_create(cli, &bench->ours, bench->dir, err);
+        if (rc == 0 && (is_wanted(bench, "create-p256") || is_wanted(bench, "create-full")))
+                rc = bench_create(cli, &bench->ours, bench->dir, err);
+        return rc;
+}
+
+static bool is_fleet_wanted(const struct bench *bench)
+{
+        return is_wanted(bench, "memory-live") || is_wanted(bench, "memory-parked") ||
+               is_wanted(bench, "wake");
 }
 
 static void clean_up(struct cli *cli, struct bench *bench)
@@ -368,6 +384,7 @@ static int run_vtpm(struct cli *cli, struct err *err)
             .ours = BENCH_TARGET_NONE,
             .swtpm = BENCH_TARGET_NONE,
             .floor_fd = -1,
+            .only = cli_option(cli, "only"),
         };
         uint64_t count = 0;
         uint64_t instances = 0;
@@ -392,7 +409,7 @@ static int run_vtpm(struct cli *cli, struct err *err)
         else
                 rc = run_all(cli, &bench, err);
         clean_up(cli, &bench);
-        if (rc == 0 && instances > 0 && !cli_interrupted())
+        if (rc == 0 && instances > 0 && is_fleet_wanted(&bench) && !cli_interrupted())
                 rc = bench_fleet(cli, base, (size_t)instances, err);
         return rc;
 }
