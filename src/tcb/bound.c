@@ -141,7 +141,7 @@ static int load_one(struct tcb *tcb, struct instance *instance, struct err *err)
 
 int bounds_load(struct tcb *tcb, struct err *err)
 {
-        for (struct instance *i = tcb->instances; i != NULL; i = i->next)
+        for (struct instance *i = tcb->instances.first; i != NULL; i = i->next)
                 if (load_one(tcb, i, err) != 0)
                         return err_wrap(err, "%s", i->stored.name);
         return 0;

@@ -39,7 +39,7 @@ static bool is_ready(const struct instance *instance)
 
 static struct instance *find_next(const struct tcb *tcb)
 {
-        for (struct instance *i = tcb->instances; i != NULL; i = i->next)
+        for (struct instance *i = tcb->instances.first; i != NULL; i = i->next)
                 if (is_ready(i))
                         return i;
         return NULL;

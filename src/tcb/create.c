@@ -24,6 +24,7 @@ static void on_started(void *user, const struct err *failure)
         struct creation *creation = user;
         struct instance *instance = creation->instance;
 
+        creation->tcb->creations--;
         creation->done(creation->user, failure == NULL ? instance : NULL, failure);
         if (failure != NULL)
                 tcb_forget_instance(creation->tcb, instance);
@@ -46,28 +47,49 @@ static int choose_uuid(const uint8_t wanted[16], uint8_t ret_uuid[16], struct er
         return 0;
 }
 
+/* The store does not know it yet, or not any more. */
+static int check_changing(const struct instance *instance, struct err *err)
+{
+        if (instance == NULL)
+                return 0;
+        if (instance->sm.state == INSTANCE_MANUFACTURING)
+                return err_set(err, ERR_CONFLICT, "vTPM %s is being made", instance->stored.name);
+        if (instance->sm.state == INSTANCE_GONE)
+                return err_set(err, ERR_CONFLICT, "vTPM %s is being deleted",
+                               instance->stored.name);
+        return 0;
+}
+
 static int check_room(const struct tcb *tcb, const struct create_request *request, struct err *err)
 {
-        size_t busy = 0;
+        const struct instance_index *index = &tcb->instances;
 
         if (tcb->ending)
                 return err_set(err, ERR_UNREACHABLE, "the trusted core ends");
-        for (const struct instance *i = tcb->instances; i != NULL; i = i->next) {
-                if (i->sm.state != INSTANCE_MANUFACTURING)
-                        continue;
-                busy++;
-                /* The store does not know it yet. */
-                if (strcmp(i->stored.name, request->name) == 0 ||
-                    memcmp(i->stored.block.uuid, request->uuid, 16) == 0)
-                        return err_set(err, ERR_CONFLICT, "vTPM %s is being made", i->stored.name);
-        }
-        if (busy >= CREATIONS_MAX)
-                return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", busy);
+        if (check_changing(instance_index_find_name(index, request->name), err) != 0 ||
+            check_changing(instance_index_find_uuid(index, request->uuid), err) != 0)
+                return err->code;
+        if (tcb->creations >= CREATIONS_MAX)
+                return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", tcb->creations);
         if (!store_name_is_valid(request->name) || pool_is_name(request->name))
                 return err_set(err, ERR_USAGE, "a name has 1 to %d of a-z 0-9 . _ -", TCB_NAME_MAX);
         if (request->eks >> TPM_EK_COUNT != 0)
                 return err_set(err, ERR_USAGE, "unknown endorsement keys");
         return 0;
+}
+
+/* Nothing else has its name and UUID: check_room() and the store said so. */
+static int add(struct creation *creation, struct err *err)
+{
+        struct tcb *tcb = creation->tcb;
+        int rc = instance_index_add(&tcb->instances, creation->instance, err);
+
+        if (rc == 0)
+                return 0;
+        tcb->creations--;
+        instance_free(creation->instance);
+        free(creation);
+        return rc;
 }
 
 int create_vtpm(struct tcb *tcb, const struct create_request *request, create_fn *done, void *user,
@@ -95,9 +117,8 @@ int create_vtpm(struct tcb *tcb, const struct create_request *request, create_fn
                 free(creation);
                 return err->code;
         }
-        creation->instance->next = tcb->instances;
-        tcb->instances = creation->instance;
-        return 0;
+        tcb->creations++;
+        return add(creation, err);
 }
 
 struct deletion {

@@ -155,7 +155,8 @@ static void open_instances(void)
         host->commit = tcb.commit;
         host->config = &tcb.config;
         host->measurements = &tcb.measurements;
-        must(instances_load(host, &tcb.instances, &err) == 0 && vms_load(&tcb, &err) == 0,
+        must(instance_index_init(&tcb.instances, &err) == 0 &&
+                 instances_load(host, &tcb.instances, &err) == 0 && vms_load(&tcb, &err) == 0,
              err.text);
 }
 
@@ -168,8 +169,9 @@ static void close_instances(void)
                 vm_free(tcb.vms);
         must(commit_flush(tcb.commit, &err) == 0, err.text);
         server_free(TAKE(tcb.server));
-        while (tcb.instances != NULL)
-                tcb_forget_instance(&tcb, tcb.instances);
+        while (tcb.instances.first != NULL)
+                tcb_forget_instance(&tcb, tcb.instances.first);
+        instance_index_done(&tcb.instances);
         commit_free(TAKE(tcb.commit));
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "tcb/instance-index.h"
 #include "tcb/making.h"
 #include "tcb/parking.h"
 #include "tcb/pool.h"
@@ -86,9 +87,10 @@ static int load_ek(struct instance *instance, struct err *err)
 
 /* One that was never manufactured (a crash in between) holds nothing: it is forgotten. */
 static int load_one(struct instance_host *host, const struct store_instance *stored,
-                    struct instance **list, struct err *err)
+                    struct instance_index *index, struct err *err)
 {
         struct instance *instance;
+        int rc;
 
         if (stored->state == STORE_STATE_CREATED) {
                 log_warning((&(struct log_fields){.vm = stored->name}),
@@ -110,15 +112,17 @@ static int load_one(struct instance_host *host, const struct store_instance *sto
                 pool_put(host, instance);
                 return 0;
         }
-        instance->next = *list;
-        *list = instance;
+        rc = instance_index_add(index, instance, err);
+        if (rc != 0) {
+                instance_free(instance);
+                return rc;
+        }
         return load_ek(instance, err);
 }
 
-int instances_load(struct instance_host *host, struct instance **ret_list, struct err *err)
+int instances_load(struct instance_host *host, struct instance_index *index, struct err *err)
 {
         struct store_instance stored = {.name = ""};
-        struct instance *list = NULL;
         int rc;
 
         for (;;) {
@@ -127,21 +131,12 @@ int instances_load(struct instance_host *host, struct instance **ret_list, struc
                 memcpy(after, stored.name, sizeof(after));
                 rc = store_next_instance(host->store, after, &stored, err);
                 if (rc == ERR_NOT_FOUND)
-                        break;
+                        return 0;
                 if (rc == 0)
-                        rc = load_one(host, &stored, &list, err);
-                if (rc != 0) {
-                        while (list != NULL) {
-                                struct instance *next = list->next;
-
-                                instance_free(list);
-                                list = next;
-                        }
+                        rc = load_one(host, &stored, index, err);
+                if (rc != 0)
                         return rc;
-                }
         }
-        *ret_list = list;
-        return 0;
 }
 
 static void note_use(struct instance *instance)

@@ -11,6 +11,7 @@
 #define TCB_INSTANCE_H
 
 #include "base/sm.h"
+#include "base/table.h"
 #include "tcb/commit.h"
 #include "tcb/config.h"
 #include "tcb/engine-host.h"
@@ -79,7 +80,10 @@ struct parked;
 struct vm;
 
 struct instance {
-        struct instance *next;
+        struct instance *next; /* of instance-index.h, as the next three; the pool's own list */
+        struct instance *prev;
+        struct table_entry by_name;
+        struct table_entry by_uuid;
         struct vm *vm;       /* of a VM of ours, else NULL */
         struct bound *bound; /* of an operator-bound one, else NULL; see bound.h */
         struct instance_host *host;
@@ -105,8 +109,10 @@ struct instance {
         bool created;          /* the store has it */
 };
 
-/* Finds all instances of the store; they are idle. */
-int instances_load(struct instance_host *host, struct instance **ret_list,
+struct instance_index;
+
+/* Finds all instances of the store; they are idle. After an error some are in the index. */
+int instances_load(struct instance_host *host, struct instance_index *index,
                    struct err *err) MUST_CHECK;
 
 /*

@@ -61,8 +61,7 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
         add_words(degraded, sizeof(degraded), "QEMU: ", tcb->qemu_degraded);
         status.sandbox = wire_text_fit(degraded, 799);
         status.images = wire_text_fit(images, sizeof(images) - 1);
-        for (const struct instance *i = tcb->instances; i != NULL; i = i->next)
-                status.vtpms++;
+        status.vtpms = (uint32_t)tcb->instances.names.n;
         status.pool = (uint32_t)tcb->instance_host.n_pool;
         for (const struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
                 status.vms_running += vm->sm.state != VM_OFF;

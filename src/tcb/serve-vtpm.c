@@ -73,7 +73,7 @@ static int serve_list(struct tcb *tcb, const void *message, struct request *requ
 
         (void)message;
         (void)err;
-        for (const struct instance *i = tcb->instances; i != NULL; i = i->next) {
+        for (const struct instance *i = tcb->instances.first; i != NULL; i = i->next) {
                 vtpm_send(request, i, live < PRECISE_MAX);
                 live += i->engine != NULL;
         }

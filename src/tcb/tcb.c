@@ -10,7 +10,6 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
-#include <uuid/uuid.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -93,6 +92,7 @@ static int open_instances(struct tcb *tcb, struct err *err)
         if (test_manufacture(host, err) != 0)
                 return err->code;
         if (parking_new(host, &host->parking, err) != 0 ||
+            instance_index_init(&tcb->instances, err) != 0 ||
             instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
         tcb->accel_memory = accel_note_get(&tcb->config);
@@ -200,7 +200,7 @@ static void end_instances(struct tcb *tcb)
         struct err err = {0};
 
         (void)err_set(&err, ERR_UNREACHABLE, "the trusted core ends");
-        for (struct instance *i = tcb->instances; i != NULL; i = next) {
+        for (struct instance *i = tcb->instances.first; i != NULL; i = next) {
                 next = i->next;
                 bound_free(i->bound);
                 if (i->sm.state == INSTANCE_MANUFACTURING)
@@ -225,12 +225,13 @@ void tcb_close(struct tcb *tcb)
                 log_error((&(struct log_fields){.op = "commit", .err = &err}),
                           "unacknowledged changes are lost");
         server_free(tcb->server);
-        while (tcb->instances != NULL) {
-                struct instance *next = tcb->instances->next;
+        while (tcb->instances.first != NULL) {
+                struct instance *instance = tcb->instances.first;
 
-                instance_free(tcb->instances);
-                tcb->instances = next;
+                instance_index_remove(&tcb->instances, instance);
+                instance_free(instance);
         }
+        instance_index_done(&tcb->instances);
         complete_free(tcb->complete);
         pool_free(&tcb->instance_host);
         known_answer_free(tcb->instance_host.known_answer);
@@ -259,44 +260,30 @@ int tcb_run(struct tcb *tcb, struct err *err)
         return rc == 0 ? 0 : err_set(err, ERR_FAILED, "ended by a failure");
 }
 
-static bool is_called(const struct store_instance *stored, const char *name)
-{
-        uuid_t uuid;
-
-        if (strcmp(stored->name, name) == 0)
-                return true;
-        return uuid_parse(name, uuid) == 0 && memcmp(stored->block.uuid, uuid, sizeof(uuid)) == 0;
-}
-
 int tcb_find_instance(struct tcb *tcb, const char *name, struct instance **ret_instance,
                       struct err *err)
 {
-        for (struct instance *i = tcb->instances; i != NULL; i = i->next)
-                if (is_called(&i->stored, name)) {
-                        *ret_instance = i;
-                        return 0;
-                }
-        return err_set(err, ERR_NOT_FOUND, "no vTPM %s", name);
+        struct instance *instance = instance_index_find(&tcb->instances, name);
+
+        if (instance == NULL)
+                return err_set(err, ERR_NOT_FOUND, "no vTPM %s", name);
+        *ret_instance = instance;
+        return 0;
 }
 
 int tcb_find_vm(struct tcb *tcb, const char *name, struct vm **ret_vm, struct err *err)
 {
-        for (struct vm *vm = tcb->vms; vm != NULL; vm = vm->next)
-                if (vm->stored && is_called(&vm->instance->stored, name)) {
-                        *ret_vm = vm;
-                        return 0;
-                }
-        return err_set(err, ERR_NOT_FOUND, "no VM %s", name);
+        const struct instance *instance = instance_index_find(&tcb->instances, name);
+
+        if (instance == NULL || instance->vm == NULL || !instance->vm->stored)
+                return err_set(err, ERR_NOT_FOUND, "no VM %s", name);
+        *ret_vm = instance->vm;
+        return 0;
 }
 
 void tcb_forget_instance(struct tcb *tcb, struct instance *instance)
 {
-        struct instance **at = &tcb->instances;
-
         bound_free(instance->bound);
-        while (*at != NULL && *at != instance)
-                at = &(*at)->next;
-        if (*at != NULL)
-                *at = (*at)->next;
+        instance_index_remove(&tcb->instances, instance);
         instance_free(instance);
 }

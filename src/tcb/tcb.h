@@ -5,7 +5,7 @@
 #define TCB_TCB_H
 
 #include "base/spawn.h"
-#include "tcb/instance.h"
+#include "tcb/instance-index.h"
 #include "tcb/keys.h"
 #include "vmm/accel.h"
 
@@ -22,7 +22,8 @@ struct tcb {
         struct host_keys keys;
         struct commit *commit;
         struct instance_host instance_host;
-        struct instance *instances;
+        struct instance_index instances;
+        size_t creations; /* vTPMs that are being made for somebody */
         struct complete *complete;
         struct vm *vms;
         struct server *server;
@@ -51,7 +52,7 @@ int tcb_find_instance(struct tcb *tcb, const char *name, struct instance **ret_i
                       struct err *err) MUST_CHECK;
 int tcb_find_vm(struct tcb *tcb, const char *name, struct vm **ret_vm, struct err *err) MUST_CHECK;
 
-/* Takes an instance out of the list and frees it. */
+/* Takes an instance out of the index and frees it. */
 void tcb_forget_instance(struct tcb *tcb, struct instance *instance);
 
 #endif

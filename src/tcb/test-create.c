@@ -91,13 +91,13 @@ static void a_vm_that_fails_leaves_no_vtpm(void **state)
         assert_ok(wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &link, &err), &err);
         fails = true;
         assert_int_equal(create(tcb, link, 1), tcb_error_code);
-        assert_null(tcb->instances);
+        assert_null(tcb->instances.first);
         assert_null(tcb->vms);
         /* Nothing stands in the way of the next one of this name. */
         fails = false;
         assert_int_equal(create(tcb, link, 2), tcb_vm_code);
-        assert_non_null(tcb->instances);
-        assert_null(tcb->instances->next);
+        assert_non_null(tcb->instances.first);
+        assert_null(tcb->instances.first->next);
         tcb_close(tcb);
 }
 
