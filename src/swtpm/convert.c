@@ -10,9 +10,9 @@
 
 #include "base/fs.h"
 #include "swtpm/engine-link.h"
-#include "swtpm/foreign.h"
 #include "swtpm/programs.h"
 #include "swtpm/start.h"
+#include "tpmwire/swtpm-state.h"
 
 #define STATE_MODE 0600
 #define CONVERTED  ".converted"
@@ -125,9 +125,9 @@ int program_import(int argc, char *const *argv, struct err *err)
         int rc = prepare(argc, argv, &job, err);
 
         if (rc == 0)
-                rc = fs_read_file(job.theirs, ENGINE_BLOB_MAX + 64, &data, &len, err);
+                rc = fs_read_file(job.theirs, SWTPM_STATE_MAX, &data, &len, err);
         if (rc == 0)
-                rc = foreign_decode((struct bytes){data, len}, &permanent, err);
+                rc = swtpm_state_parse((struct bytes){data, len}, &permanent, err);
         if (rc == 0)
                 rc = take_in(&job, permanent, err);
         if (rc == 0)
@@ -150,8 +150,8 @@ static int put_out(struct job *job, struct err *err)
         content = state_file_content(job->state);
         if (content->permanent_len == 0)
                 return err_set(err, ERR_NOT_FOUND, "no TPM was made there yet");
-        writer_init(&w, ENGINE_BLOB_MAX + 64);
-        foreign_encode((struct bytes){content->permanent, content->permanent_len}, &w);
+        writer_init(&w, SWTPM_STATE_MAX);
+        swtpm_state_encode((struct bytes){content->permanent, content->permanent_len}, &w);
         if (writer_check(&w) != 0)
                 return err_set(err, ERR_LIMIT, "state too large");
         return fs_write_file(job->theirs, w.data, w.len, STATE_MODE, err);

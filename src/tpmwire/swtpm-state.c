@@ -1,9 +1,9 @@
 #include "tpmwire/swtpm-state.h"
 
-#include <stdbool.h>
-
 #define VERSION     2
+#define VERSION_MIN 1 /* of a reader of what is written here */
 #define HEADER_SIZE 10
+#define PART_HEAD   6 /* tag and length */
 
 /* Flags of the header. */
 #define FLAG_ENCRYPTED           0x01U
@@ -30,7 +30,7 @@ static int get_header(struct reader *r, size_t file_len, struct header *ret, str
                 return err_set(err, ERR_MALFORMED,
                                "swtpm's state: its header does not belong to a file of %zu bytes",
                                file_len);
-        if (ret->version != VERSION || ret->min_version > VERSION)
+        if (ret->version < VERSION || ret->min_version > VERSION)
                 return err_set(err, ERR_UNSUPPORTED, "swtpm's state of format %u", ret->version);
         if ((ret->flags & (FLAG_ENCRYPTED | FLAG_MIGRATION_ENCRYPTED)) != 0) {
                 (void)err_set(err, ERR_UNSUPPORTED, "swtpm's state is encrypted");
@@ -69,4 +69,16 @@ int swtpm_state_parse(struct bytes file, struct bytes *ret_state, struct err *er
                 return err_set(err, ERR_MALFORMED, "swtpm's state: no state in it");
         *ret_state = state;
         return 0;
+}
+
+void swtpm_state_encode(struct bytes state, struct writer *w)
+{
+        writer_put_u8(w, VERSION);
+        writer_put_u8(w, VERSION_MIN);
+        writer_put_be16(w, HEADER_SIZE);
+        writer_put_be16(w, 0);
+        writer_put_be32(w, (uint32_t)(HEADER_SIZE + PART_HEAD + state.len));
+        writer_put_be16(w, TAG_DATA);
+        writer_put_be32(w, (uint32_t)state.len);
+        writer_put_bytes(w, state);
 }

@@ -23,6 +23,8 @@ static const struct {
     {"empty state", "\2\1\0\x0a\0\0\0\0\0\x10\0\1\0\0\0\0", 16, ERR_MALFORMED, NULL},
     {"two states", "\2\1\0\x0a\0\0\0\0\0\x18\0\1\0\0\0\1a\0\1\0\0\0\1b", 24, ERR_MALFORMED, NULL},
     {"a later format", "\3\3\0\x0a\0\0\0\0\0\x14\0\1\0\0\0\4abcd", 20, ERR_UNSUPPORTED, NULL},
+    {"an old format", "\1\1\0\x0a\0\0\0\0\0\x14\0\1\0\0\0\4abcd", 20, ERR_UNSUPPORTED, NULL},
+    {"a later format that we may read", "\3\2\0\x0a\0\0\0\0\0\x14\0\1\0\0\0\4abcd", 20, 0, "abcd"},
     {"encrypted", "\2\1\0\x0a\0\1\0\0\0\x14\0\2\0\0\0\4abcd", 20, ERR_UNSUPPORTED, NULL},
     {"for migration", "\2\1\0\x0a\0\4\0\0\0\x14\0\4\0\0\0\4abcd", 20, ERR_UNSUPPORTED, NULL},
 };
@@ -44,9 +46,24 @@ static void takes_plain_states_only(void **state)
         }
 }
 
+static void writes_what_swtpm_reads(void **state)
+{
+        struct writer AUTO_WRITER w = {0};
+
+        (void)state;
+        writer_init(&w, SWTPM_STATE_MAX);
+        swtpm_state_encode((struct bytes){(const uint8_t *)"abcd", 4}, &w);
+        assert_int_equal(writer_check(&w), 0);
+        assert_true(bytes_equal(writer_bytes(&w),
+                                (struct bytes){(const uint8_t *)rows[0].file, rows[0].len}));
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(takes_plain_states_only)};
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(takes_plain_states_only),
+            cmocka_unit_test(writes_what_swtpm_reads),
+        };
 
         return cmocka_run_group_tests_name("tpmwire-swtpm-state", tests, NULL, NULL);
 }
