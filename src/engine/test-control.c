@@ -10,6 +10,7 @@
 #include "engine/core.h"
 #include "engine/vtpm.h"
 #include "lib/test.h"
+#include "wire/control.h"
 
 static struct engine *engine;
 static int peer;

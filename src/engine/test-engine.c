@@ -475,7 +475,7 @@ static void cuts_off_a_control_peer_that_breaks_the_protocol(void **state)
             {"huge code", "\xff\xff\xff\xff", 4, 0},
             {"HASH_DATA too long", "\0\0\0\7\0\0\x10\1", 8, 0},
             {"HASH_DATA 4 GiB", "\0\0\0\7\xff\xff\xff\xff", 8, 0},
-            {"SET_STATEBLOB too long", "\0\0\0\x0d\0\0\0\0\0\0\0\1\0\3\0\0", 16, 0},
+            {"SET_STATEBLOB too long", "\0\0\0\x0d\0\0\0\0\0\0\0\1\0\4\0\1", 16, 0},
             {"two descriptors", "\0\0\0\x10", 4, 2},
             {"descriptor nobody asked for", "\0\0\0\1", 4, 1},
         };

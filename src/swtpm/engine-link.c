@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "swtpm/beside.h"
+#include "wire/control.h"
 
 #define ENGINE_NAME "catena-vtpm"
 #define ENGINE_UID  65534 /* nobody's, where we are root */
 #define RETRY_MS    250   /* between attempts to write where the disk refuses */
-#define REFUSED     9     /* CONTROL_FAIL of engine/control.h */
 #define TOKEN_MAGIC "CTK1"
 
 static void forget(uint8_t **data, size_t *len)
@@ -157,7 +157,7 @@ static int on_save(struct engine_link *link, const struct wire_frame *frame, str
                 return rc;
         if (keep_package(link, message.volatile_state, &why) != 0) {
                 log_error(&(struct log_fields){.err = &why}, "the VM cannot be saved");
-                return decide(link, &(struct engine_decided){.result = REFUSED}, err);
+                return decide(link, &(struct engine_decided){.result = CONTROL_FAIL}, err);
         }
         if (link->migration_key == NULL)
                 log_warning(NULL,
@@ -193,7 +193,7 @@ static int on_restore(struct engine_link *link, const struct wire_frame *frame, 
 {
         struct state_content *content = state_file_content(link->state);
         struct package *package = &link->restored;
-        struct engine_decided decided = {.result = REFUSED};
+        struct engine_decided decided = {.result = CONTROL_FAIL};
         struct err why = {0};
         int rc;
 

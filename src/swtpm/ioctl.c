@@ -10,10 +10,10 @@
 #include "base/fs.h"
 #include "base/writer.h"
 #include "swtpm/capabilities.h"
-#include "swtpm/control-shape.h"
 #include "swtpm/listen.h"
 #include "swtpm/package.h"
 #include "swtpm/programs.h"
+#include "wire/control.h"
 
 #define ANSWER_MAX     (16 + PACKAGE_MAX)
 #define FLAG_DECRYPTED 1U

@@ -14,8 +14,6 @@
 #define STATE_PERMANENT 1
 #define FLAG_DECRYPTED  1U
 #define FLAG_ENCRYPTED  2U
-#define BAD_PARAMETER   3 /* as engine/control.h */
-#define FAILED          9
 #define CLIENT_STALLS_S 10
 
 void relay_init(struct relay *relay, struct engine_link *link)
@@ -116,9 +114,9 @@ static int ask_engine(struct engine_link *link, struct bytes request, int fd,
 static uint32_t result_of(struct bytes answer)
 {
         struct reader r = reader_from_bytes(answer);
-        uint32_t result = FAILED;
+        uint32_t result = CONTROL_FAIL;
 
-        return reader_get_be32(&r, &result) == 0 ? result : FAILED;
+        return reader_get_be32(&r, &result) == 0 ? result : CONTROL_FAIL;
 }
 
 /* The client's side ---------------------------------------------------------------------------- */
@@ -194,7 +192,7 @@ static int get_state(struct relay *relay, struct bytes request, uint32_t code, s
 
         if (reader_skip(&r, CONTROL_CODE_SIZE + 4) != 0 || reader_get_be32(&r, &type) != 0 ||
             reader_get_be32(&r, &offset) != 0 || offset != 0)
-                return send_result(relay, code, BAD_PARAMETER, err);
+                return send_result(relay, code, CONTROL_BAD_PARAMETER, err);
         rc = ask_engine(link, request, -1, answer, &len, err);
         if (rc != 0)
                 return rc;
@@ -219,10 +217,10 @@ static int set_state(struct relay *relay, struct bytes request, uint32_t code, s
         if (reader_skip(&r, CONTROL_CODE_SIZE + 4) != 0 || reader_get_be32(&r, &type) != 0 ||
             type != STATE_PERMANENT || reader_skip(&r, 4) != 0 ||
             reader_get_bytes(&r, reader_left(&r), &data) != 0)
-                return send_result(relay, code, BAD_PARAMETER, err);
+                return send_result(relay, code, CONTROL_BAD_PARAMETER, err);
         if (engine_link_take_package(relay->link, data, &why) != 0) {
                 log_error(&(struct log_fields){.err = &why}, "a saved VM is refused");
-                return send_result(relay, code, FAILED, err);
+                return send_result(relay, code, CONTROL_FAIL, err);
         }
         writer_init_fixed(&w, memory, sizeof(memory));
         writer_put_be32(&w, CONTROL_SET_STATEBLOB);

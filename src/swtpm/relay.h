@@ -6,8 +6,8 @@
 #ifndef SWTPM_RELAY_H
 #define SWTPM_RELAY_H
 
-#include "swtpm/control-shape.h"
 #include "swtpm/engine-link.h"
+#include "wire/control.h"
 
 struct relay {
         struct engine_link *link; /* not ours */

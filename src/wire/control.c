@@ -1,36 +1,32 @@
-#include "swtpm/control-shape.h"
+#include "wire/control.h"
 
-#define NONE      CONTROL_NO_LENGTH
-#define STATE_MAX (1U << 18) /* bytes of a state in the stream */
+#define NONE CONTROL_NO_LENGTH
 
-static const struct control_shape shapes[] = {
-    {CONTROL_GET_CAPABILITY, 0, NONE, 0, 8, NONE},
-    {CONTROL_INIT, 4, NONE, 0, 4, NONE},
-    {CONTROL_SHUTDOWN, 0, NONE, 0, 4, NONE},
-    {CONTROL_GET_ESTABLISHED, 0, NONE, 0, 8, NONE},
-    {CONTROL_SET_LOCALITY, 4, NONE, 0, 4, NONE},
-    {6, 0, NONE, 0, 4, NONE}, /* HASH_START */
-    {7, 4, 0, 4096, 4, NONE}, /* HASH_DATA */
-    {8, 0, NONE, 0, 4, NONE}, /* HASH_END */
-    {CONTROL_CANCEL, 0, NONE, 0, 4, NONE},
-    {10, 0, NONE, 0, 4, NONE}, /* STORE_VOLATILE */
-    {CONTROL_RESET_ESTABLISHED, 4, NONE, 0, 4, NONE},
-    {CONTROL_GET_STATEBLOB, 12, NONE, 0, 16, 12},
-    {CONTROL_SET_STATEBLOB, 12, 8, STATE_MAX, 4, NONE},
-    {CONTROL_STOP, 0, NONE, 0, 4, NONE},
-    {CONTROL_GET_CONFIG, 0, NONE, 0, 8, NONE},
-    {CONTROL_SET_DATAFD, 0, NONE, 0, 4, NONE},
-    {CONTROL_SET_BUFFERSIZE, 4, NONE, 0, 16, NONE},
-    {CONTROL_GET_INFO, 16, NONE, 0, 12, 8},
-    {19, 4, NONE, 0, 4, NONE}, /* LOCK_STORAGE */
+static const struct control_shape shapes[CONTROL_CODE_END] = {
+    [CONTROL_GET_CAPABILITY] = {"GET_CAPABILITY", 0, NONE, 0, 8, NONE},
+    [CONTROL_INIT] = {"INIT", 4, NONE, 0, 4, NONE},
+    [CONTROL_SHUTDOWN] = {"SHUTDOWN", 0, NONE, 0, 4, NONE},
+    [CONTROL_GET_ESTABLISHED] = {"GET_TPMESTABLISHED", 0, NONE, 0, 8, NONE},
+    [CONTROL_SET_LOCALITY] = {"SET_LOCALITY", 4, NONE, 0, 4, NONE},
+    [CONTROL_HASH_START] = {"HASH_START", 0, NONE, 0, 4, NONE},
+    [CONTROL_HASH_DATA] = {"HASH_DATA", 4, 0, CONTROL_HASH_MAX, 4, NONE},
+    [CONTROL_HASH_END] = {"HASH_END", 0, NONE, 0, 4, NONE},
+    [CONTROL_CANCEL] = {"CANCEL_TPM_CMD", 0, NONE, 0, 4, NONE},
+    [CONTROL_STORE_VOLATILE] = {"STORE_VOLATILE", 0, NONE, 0, 4, NONE},
+    [CONTROL_RESET_ESTABLISHED] = {"RESET_TPMESTABLISHED", 4, NONE, 0, 4, NONE},
+    [CONTROL_GET_STATEBLOB] = {"GET_STATEBLOB", 12, NONE, 0, 16, 12},
+    [CONTROL_SET_STATEBLOB] = {"SET_STATEBLOB", 12, 8, CONTROL_STATE_MAX, 4, NONE},
+    [CONTROL_STOP] = {"STOP", 0, NONE, 0, 4, NONE},
+    [CONTROL_GET_CONFIG] = {"GET_CONFIG", 0, NONE, 0, 8, NONE},
+    [CONTROL_SET_DATAFD] = {"SET_DATAFD", 0, NONE, 0, 4, NONE},
+    [CONTROL_SET_BUFFERSIZE] = {"SET_BUFFERSIZE", 4, NONE, 0, 16, NONE},
+    [CONTROL_GET_INFO] = {"GET_INFO", 16, NONE, 0, 12, 8},
+    [CONTROL_LOCK_STORAGE] = {"LOCK_STORAGE", 4, NONE, 0, 4, NONE},
 };
 
 const struct control_shape *control_shape(uint32_t code)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
-                if (shapes[i].code == code)
-                        return &shapes[i];
-        return NULL;
+        return code < CONTROL_CODE_END && shapes[code].name != NULL ? &shapes[code] : NULL;
 }
 
 /* fixed bytes, and as many more as the be32 at length_at says. */
