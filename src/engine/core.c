@@ -98,6 +98,7 @@ static int await_persisted(struct engine *engine, struct err *err)
         bool done = false;
         int rc = 0;
 
+        (void)busy_wait(&engine->busy_wait, wire_link_fd(engine->core));
         while (rc == 0 && !done)
                 rc = await_frame(engine, engine_persisted_code, &frame, &done, err);
         if (rc == 0)
@@ -115,6 +116,7 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
         struct err err = {0};
         int rc = send_frame(engine, engine_persist_code, 0, &persist, &err);
 
+        engine->unswept = true;
         if (rc == 0 && engine->core != NULL)
                 rc = await_persisted(engine, &err);
         if (rc == 0)

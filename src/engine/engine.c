@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -180,12 +181,26 @@ static int wait_for_channels(struct engine *engine, uint32_t revents[WATCH_SLOTS
                              bool half, struct err *err)
 {
         const struct watch_slot core = {.fd = wire_link_fd(engine->core), .events = EPOLLIN};
+        int timeout = half ? ENGINE_HALF_COMMAND_MS : -1;
 
         if (watch_set(&engine->watch, SLOT_CORE, &core, err) != 0 ||
             watch_stream(engine, SLOT_CONTROL, &engine->control, err) != 0 ||
             watch_stream(engine, SLOT_DATA, &engine->data, err) != 0)
                 return err->code;
-        return watch_wait(&engine->watch, half ? ENGINE_HALF_COMMAND_MS : -1, revents, ret_n, err);
+        if (!half && engine->unswept)
+                timeout = ENGINE_SWEEP_MS;
+        return watch_wait(&engine->watch, timeout, revents, ret_n, err);
+}
+
+/*
+ * libtpms writes each save into a block of a quarter of a megabyte. Its pages are kept for the next
+ * save while the guest goes on: to map, fault in and unmap them costs more than all else that the
+ * engine does for one (main.c sets the limits).
+ */
+static void sweep(struct engine *engine)
+{
+        engine->unswept = false;
+        (void)malloc_trim(0);
 }
 
 static int serve_once(struct engine *engine, struct err *err)
@@ -203,6 +218,8 @@ static int serve_once(struct engine *engine, struct err *err)
                 return rc;
         if (n == 0 && half && data_abandon(engine) != 0)
                 stream_close(&engine->data);
+        if (n == 0 && engine->unswept)
+                sweep(engine);
         /* The TCB first; the guest's commands come last and cannot starve it. */
         if (revents[SLOT_CORE] != 0)
                 rc = core_receive(engine, err);

@@ -22,6 +22,7 @@
 #define ENGINE_ENGINE_H
 
 #include "base/sm.h"
+#include "engine/busy-wait.h"
 #include "engine/stream.h"
 #include "engine/watch.h"
 #include "wire/engine.h"
@@ -29,6 +30,7 @@
 
 #define ENGINE_QUEUE_MAX       8    /* TCB's commands that wait behind a PERSIST */
 #define ENGINE_HALF_COMMAND_MS 1000 /* after this a half command is answered with an error */
+#define ENGINE_SWEEP_MS        250  /* after this without a turn, memory is given back */
 
 enum engine_state {
         ENGINE_WAITING, /* for ENGINE_START */
@@ -61,6 +63,8 @@ struct engine {
         bool served;       /* anything of QEMU's since the last engine_park */
         bool stopping;
         uint64_t sequence; /* of the last PERSIST */
+        struct busy_wait busy_wait;
+        bool unswept; /* a save left memory behind that nobody uses */
         const char *sandbox_words;
         struct engine_queued queue[ENGINE_QUEUE_MAX];
         size_t queue_len;

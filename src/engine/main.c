@@ -19,7 +19,7 @@
 #include "engine/vtpm.h"
 #include "engine/zygote.h"
 
-#define BLOCK_OF_PAGES 16384
+#define KEPT_FREE (1 << 20)
 
 /* What the sandbox and the start before it lack, for the TCB and the log. */
 static const char *join(const char *start)
@@ -80,8 +80,9 @@ int main(int argc, char **argv)
         int rc;
 
         log_init("catena-vtpm", LOG_LEVEL_INFO);
-        /* Large blocks get pages of their own and give them back when they are freed. */
-        (void)mallopt(M_MMAP_THRESHOLD, BLOCK_OF_PAGES);
+        /* What a save takes is kept for the next one; engine.c gives it back. */
+        (void)mallopt(M_MMAP_THRESHOLD, KEPT_FREE);
+        (void)mallopt(M_TRIM_THRESHOLD, KEPT_FREE);
         interpose_warm_up();
         if (argc > 1 && !zygote)
                 rc = err_set(&err, ERR_USAGE, "not started by catena-tcb");

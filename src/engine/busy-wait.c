@@ -1,0 +1,41 @@
+#include "engine/busy-wait.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <time.h>
+
+static uint64_t now_usec(void)
+{
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static bool is_readable(int fd)
+{
+        char byte;
+
+        return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+bool busy_wait(struct busy_wait *wait, int fd)
+{
+        uint64_t start;
+
+        if (wait->pause > 0) {
+                wait->pause--;
+                return false;
+        }
+        start = now_usec();
+        while (!is_readable(fd)) {
+                if (now_usec() - start > BUSY_WAIT_USEC) {
+                        wait->pause = BUSY_WAIT_PAUSE;
+                        return false;
+                }
+                (void)sched_yield();
+        }
+        return true;
+}
