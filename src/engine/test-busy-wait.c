@@ -58,18 +58,35 @@ static void test_end_of_the_peer_is_seen(void **state)
         (void)close(pair.fds[0]);
 }
 
-/* Nobody answers: once the time is spent, and then not for a while, answered or not. */
+static void sleeps_for(struct busy_wait *wait, int fd, unsigned answers)
+{
+        assert_int_equal(wait->left, answers);
+        for (unsigned i = 0; i < answers; i++)
+                assert_false(busy_wait(wait, fd));
+        assert_int_equal(wait->left, 0);
+}
+
+/* Nobody answers: the time is spent ever more rarely, until there was a quick answer again. */
 static void test_slow_answers_are_slept_for(void **state)
 {
         struct pair pair = pair_make();
         struct busy_wait wait = {0};
+        unsigned answers = BUSY_WAIT_PAUSE_MIN;
 
         (void)state;
-        assert_false(busy_wait(&wait, pair.fds[0]));
-        (void)answer(&pair);
-        for (int i = 0; i < BUSY_WAIT_PAUSE; i++)
+        for (; answers < BUSY_WAIT_PAUSE_MAX; answers *= 2) {
                 assert_false(busy_wait(&wait, pair.fds[0]));
+                sleeps_for(&wait, pair.fds[0], answers);
+        }
+        for (int i = 0; i < 2; i++) {
+                assert_false(busy_wait(&wait, pair.fds[0]));
+                sleeps_for(&wait, pair.fds[0], BUSY_WAIT_PAUSE_MAX);
+        }
+        (void)answer(&pair);
         assert_true(busy_wait(&wait, pair.fds[0]));
+        assert_int_equal(read(pair.fds[0], &(char){0}, 1), 1);
+        assert_false(busy_wait(&wait, pair.fds[0]));
+        sleeps_for(&wait, pair.fds[0], BUSY_WAIT_PAUSE_MIN);
         pair_close(&pair);
 }
 
