@@ -229,23 +229,73 @@ static int read_state(const char *path, uint8_t **ret_file, size_t *ret_len, str
         return rc;
 }
 
+static void wipe(uint8_t *data, size_t len)
+{
+        if (data != NULL)
+                explicit_bzero(data, len);
+        free(data);
+}
+
+/* The passphrase or key of swtpm's; NULL when none is named. The line end does not count. */
+static int read_secret(const char *path, struct secret **ret_secret, struct err *err)
+{
+        uint8_t *text = NULL;
+        size_t len = 0;
+        int rc;
+
+        if (path == NULL)
+                return 0;
+        rc = fs_read_file(path, SECRET_LEN_MAX, &text, &len, err);
+        if (rc == 0 && len > 0 && text[len - 1] == '\n')
+                len--;
+        if (rc == 0 && len == 0)
+                rc = err_set(err, ERR_USAGE, "%s is empty", path);
+        if (rc == 0)
+                rc = secret_new_copy(text, len, ret_secret, err);
+        wipe(text, len);
+        return rc;
+}
+
+static int open_state(struct cli *cli, uint8_t **ret_state, size_t *ret_len, struct err *err)
+{
+        const char *pwdfile = cli_option(cli, "pwdfile");
+        struct secret AUTO_SECRET *secret = NULL;
+        struct swtpm_state parts;
+        uint8_t *file = NULL;
+        size_t len = 0;
+        int rc = read_secret(pwdfile, &secret, err);
+
+        if (rc == 0)
+                rc = read_state(cli_option(cli, "swtpm"), &file, &len, err);
+        if (rc == 0)
+                rc = swtpm_state_parse((struct bytes){file, len}, &parts, err);
+        /* Somebody may have put another one there. */
+        if (rc == 0 && secret != NULL && parts.key_len == 0)
+                rc = err_set(err, ERR_NOT_PERMITTED,
+                             "swtpm's state is not encrypted, and --pwdfile was given");
+        if (rc == 0)
+                rc = swtpm_state_open(&parts, secret, ret_state, ret_len, err);
+        if (rc == ERR_NOT_PERMITTED && pwdfile == NULL)
+                (void)err_hint(err, "give --pwdfile FILE, with what swtpm was given as pwdfile");
+        wipe(file, len);
+        return rc;
+}
+
 static int run_import(struct cli *cli, struct err *err)
 {
         struct tcb_vtpm_import import = {.name = wire_text(cli_arg(cli, 0))};
-        uint8_t AUTO_FREE *file = NULL;
+        uint8_t *plain = NULL;
         size_t len = 0;
         int rc = check_options(cli, err);
 
         if (rc == 0)
                 rc = parse_uuid(cli, import.uuid, err);
         if (rc == 0)
-                rc = read_state(cli_option(cli, "swtpm"), &file, &len, err);
-        if (rc == 0)
-                rc = swtpm_state_parse((struct bytes){file, len}, &import.permanent, err);
+                rc = open_state(cli, &plain, &len, err);
+        import.permanent = (struct bytes){plain, len};
         if (rc == 0)
                 rc = make(cli, tcb_vtpm_import_code, &import, err);
-        if (file != NULL)
-                explicit_bzero(file, len);
+        wipe(plain, len);
         if (rc == 0 && cli->format != CLI_JSON)
                 cli_note(cli, "never start swtpm on the old directory again: one TPM would be two");
         return rc;
@@ -263,6 +313,7 @@ static int run_import(struct cli *cli, struct err *err)
 
 static const struct cli_option import_options[] = {
     {"swtpm", 0, "DIR", "the state directory, of a swtpm that does not run", CLI_REQUIRED},
+    {"pwdfile", 0, "FILE", "the passphrase that swtpm encrypted it with, or the key in hex", 0},
     SOCKET_OPTIONS,
     {0},
 };
@@ -290,8 +341,8 @@ const struct cli_verb cli_vtpm_create_verbs[] = {
      create_options, run_create},
     {"vtpm", "import", "NAME", "take over the TPM that swtpm kept in a directory",
      "Keys, NV data and counters stay as they are, and so does what swtpm_setup put there. The "
-     "P-256 endorsement key of the host's verdicts is made from the TPM's own seed. The state "
-     "must be plain; the directory is only read. Nobody can see whether a copy of it runs "
+     "P-256 endorsement key of the host's verdicts is made from the TPM's own seed. "
+     "The directory is only read. Nobody can see whether a copy of it runs "
      "elsewhere: an import is not proof against clones.",
      import_options, run_import},
     {0},

@@ -1,5 +1,7 @@
 #include "crypto/passphrase.h"
 
+#include <limits.h>
+
 #include <openssl/evp.h>
 
 #include "crypto/kdf.h"
@@ -24,4 +26,15 @@ int passphrase_derive(const struct secret *passphrase, const uint8_t salt[PASSPH
         return kdf_derive(
             &(struct kdf_request){.key = stretched, .label = label, .len = PASSPHRASE_KEY_LEN},
             ret_key, err);
+}
+
+int passphrase_pbkdf2(struct bytes passphrase, struct bytes salt, unsigned iterations,
+                      struct secret *ret_key, struct err *err)
+{
+        if (passphrase.len > PASSPHRASE_MAX || salt.len > INT_MAX || iterations > INT_MAX ||
+            PKCS5_PBKDF2_HMAC((const char *)passphrase.data, (int)passphrase.len, salt.data,
+                              (int)salt.len, (int)iterations, EVP_sha512(), (int)ret_key->len,
+                              ret_key->data) != 1)
+                return err_set(err, ERR_FAILED, "key from a passphrase: PBKDF2 failed");
+        return 0;
 }

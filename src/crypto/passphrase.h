@@ -21,4 +21,11 @@
 int passphrase_derive(const struct secret *passphrase, const uint8_t salt[PASSPHRASE_SALT_LEN],
                       const char *label, struct secret **ret_key, struct err *err) MUST_CHECK;
 
+/*
+ * PBKDF2 with HMAC-SHA512 (RFC 8018), for keys that other programs derive so; fills ret_key, whose
+ * length (from secret_new()) is that of the result. Errors: ERR_FAILED.
+ */
+int passphrase_pbkdf2(struct bytes passphrase, struct bytes salt, unsigned iterations,
+                      struct secret *ret_key, struct err *err) MUST_CHECK;
+
 #endif

@@ -54,11 +54,33 @@ static void test_each_part_matters(void **state)
         }
 }
 
+/* PBKDF2-HMAC-SHA512("correct horse", "salt", 1000 rounds), from Python's hashlib. */
+static void test_pbkdf2(void **state)
+{
+        static const uint8_t words[] = "correct horse";
+        static const uint8_t salt[] = "salt";
+        struct secret AUTO_SECRET *key = NULL;
+        struct err err = {0};
+        char hex[65];
+
+        (void)state;
+        assert_ok(secret_new(32, &key, &err), &err);
+        assert_ok(passphrase_pbkdf2((struct bytes){words, sizeof(words) - 1},
+                                    (struct bytes){salt, sizeof(salt) - 1}, 1000, key, &err),
+                  &err);
+        assert_string_equal(hex_encode(key->data, key->len, hex),
+                            "38b54862cf5def6e5f58038925e7d345c7aabcb331948c89ed1759f359bbf674");
+        assert_int_equal(passphrase_pbkdf2((struct bytes){words, PASSPHRASE_MAX + 1},
+                                           (struct bytes){salt, 4}, 1000, key, &err),
+                         ERR_FAILED);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_known_answer),
             cmocka_unit_test(test_each_part_matters),
+            cmocka_unit_test(test_pbkdf2),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /*
  * catena-swtpm import|export DIR [--pwdfile FILE]: a vTPM of swtpm's becomes one of ours, and back,
- * while its VM is off. The file that was converted is renamed, so that the two programs never go on
- * with copies of one TPM; a copy that somebody kept is his.
+ * while its VM is off. The passphrase opens swtpm's state, if that is encrypted, and seals ours.
+ * The file that was converted is renamed, so that the two programs never go on with copies of one
+ * TPM; a copy that somebody kept is his.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -116,25 +117,43 @@ static int take_in(struct job *job, struct bytes permanent, struct err *err)
         return rc != 0 ? rc : state_file_save(job->state, err);
 }
 
+static void wipe(uint8_t *data, size_t len)
+{
+        if (data != NULL)
+                explicit_bzero(data, len);
+        free(data);
+}
+
+static int read_theirs(const struct job *job, uint8_t **ret_permanent, size_t *ret_len,
+                       struct err *err)
+{
+        struct swtpm_state parts;
+        uint8_t *file = NULL;
+        size_t len = 0;
+        int rc = fs_read_file(job->theirs, SWTPM_STATE_MAX, &file, &len, err);
+
+        if (rc == 0)
+                rc = swtpm_state_parse((struct bytes){file, len}, &parts, err);
+        if (rc == 0)
+                rc = swtpm_state_open(&parts, job->key, ret_permanent, ret_len, err);
+        wipe(file, len);
+        return rc;
+}
+
 int program_import(int argc, char *const *argv, struct err *err)
 {
         struct job job = {.key = NULL};
-        uint8_t *data = NULL;
-        struct bytes permanent;
+        uint8_t *permanent = NULL;
         size_t len = 0;
         int rc = prepare(argc, argv, &job, err);
 
         if (rc == 0)
-                rc = fs_read_file(job.theirs, SWTPM_STATE_MAX, &data, &len, err);
+                rc = read_theirs(&job, &permanent, &len, err);
         if (rc == 0)
-                rc = swtpm_state_parse((struct bytes){data, len}, &permanent, err);
-        if (rc == 0)
-                rc = take_in(&job, permanent, err);
+                rc = take_in(&job, (struct bytes){permanent, len}, err);
         if (rc == 0)
                 rc = set_aside(job.theirs, err);
-        if (data != NULL)
-                explicit_bzero(data, len);
-        free(data);
+        wipe(permanent, len);
         finish(&job);
         return rc;
 }

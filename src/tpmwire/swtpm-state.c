@@ -1,14 +1,19 @@
 #include "tpmwire/swtpm-state.h"
 
+#include <stddef.h>
+
 #define VERSION     2
 #define VERSION_MIN 1 /* of a reader of what is written here */
 #define HEADER_SIZE 10
 #define PART_HEAD   6 /* tag and length */
+#define MAC_LEN     32
+#define BLOCK       16
 
 /* Flags of the header. */
 #define FLAG_ENCRYPTED           0x01U
 #define FLAG_MIGRATION_ENCRYPTED 0x02U
 #define FLAG_MIGRATION           0x04U
+#define FLAG_256_BITS            0x08U
 
 #define TAG_DATA 1
 
@@ -19,6 +24,17 @@ struct header {
         uint16_t flags;
         uint32_t total; /* with the header */
 };
+
+struct part {
+        uint16_t tag;
+        size_t offset; /* of its struct bytes in struct swtpm_state */
+};
+
+static const struct part clear_parts[] = {{TAG_DATA, offsetof(struct swtpm_state, data)}, {0}};
+static const struct part sealed_parts[] = {{2, offsetof(struct swtpm_state, data)},
+                                           {3, offsetof(struct swtpm_state, mac)},
+                                           {6, offsetof(struct swtpm_state, iv)},
+                                           {0}};
 
 static int get_header(struct reader *r, size_t file_len, struct header *ret, struct err *err)
 {
@@ -32,23 +48,51 @@ static int get_header(struct reader *r, size_t file_len, struct header *ret, str
                                file_len);
         if (ret->version < VERSION || ret->min_version > VERSION)
                 return err_set(err, ERR_UNSUPPORTED, "swtpm's state of format %u", ret->version);
-        if ((ret->flags & (FLAG_ENCRYPTED | FLAG_MIGRATION_ENCRYPTED)) != 0) {
-                (void)err_set(err, ERR_UNSUPPORTED, "swtpm's state is encrypted");
-                return err_hint(err, "write it in plain first: swtpm --key with the old key, and "
-                                     "a state directory without one for the copy");
-        }
-        if ((ret->flags & FLAG_MIGRATION) != 0)
+        if ((ret->flags & (FLAG_MIGRATION | FLAG_MIGRATION_ENCRYPTED)) != 0)
                 return err_set(err, ERR_UNSUPPORTED, "a state for migration, not a state file");
         return 0;
 }
 
-int swtpm_state_parse(struct bytes file, struct bytes *ret_state, struct err *err)
+/* Parts with other tags are passed over. */
+static int put_part(const struct part *part, uint16_t tag, struct bytes value,
+                    struct swtpm_state *state, struct err *err)
+{
+        struct bytes *place;
+
+        while (part->tag != 0 && part->tag != tag)
+                part++;
+        if (part->tag == 0)
+                return 0;
+        place = (struct bytes *)(void *)((uint8_t *)state + part->offset);
+        if (place->data != NULL)
+                return err_set(err, ERR_MALFORMED, "swtpm's state: part %u twice", tag);
+        *place = value;
+        return 0;
+}
+
+static int check_parts(const struct swtpm_state *state, struct err *err)
+{
+        if (state->data.len == 0)
+                return err_set(err, ERR_MALFORMED, "swtpm's state: no state in it");
+        if (state->key_len == 0)
+                return 0;
+        if (state->data.len % BLOCK != 0 || state->mac.len != MAC_LEN ||
+            (state->iv.len != 0 && state->iv.len != state->key_len))
+                return err_set(err, ERR_MALFORMED,
+                               "swtpm's state: encrypted, with parts that do "
+                               "not belong together");
+        return 0;
+}
+
+int swtpm_state_parse(struct bytes file, struct swtpm_state *ret, struct err *err)
 {
         struct reader r = reader_from_bytes(file);
         struct header header = {0};
-        struct bytes state = {NULL, 0};
+        struct swtpm_state state = {0};
         int rc = get_header(&r, file.len, &header, err);
 
+        if (rc == 0 && (header.flags & FLAG_ENCRYPTED) != 0)
+                state.key_len = (header.flags & FLAG_256_BITS) != 0 ? 32 : 16;
         while (rc == 0 && reader_left(&r) > 0) {
                 struct bytes value;
                 uint16_t tag;
@@ -58,17 +102,14 @@ int swtpm_state_parse(struct bytes file, struct bytes *ret_state, struct err *er
                     reader_get_bytes(&r, len, &value) != 0)
                         return err_set(err, ERR_MALFORMED, "swtpm's state: at offset %zu",
                                        reader_offset(&r));
-                if (tag == TAG_DATA && state.data != NULL)
-                        return err_set(err, ERR_MALFORMED, "swtpm's state: two states in one");
-                if (tag == TAG_DATA)
-                        state = value;
+                rc = put_part(state.key_len != 0 ? sealed_parts : clear_parts, tag, value, &state,
+                              err);
         }
-        if (rc != 0)
-                return rc;
-        if (state.len == 0)
-                return err_set(err, ERR_MALFORMED, "swtpm's state: no state in it");
-        *ret_state = state;
-        return 0;
+        if (rc == 0)
+                rc = check_parts(&state, err);
+        if (rc == 0)
+                *ret = state;
+        return rc;
 }
 
 void swtpm_state_encode(struct bytes state, struct writer *w)
