@@ -214,9 +214,30 @@ static int on_persist(void *user, const struct engine_persist *persist, struct e
         return commit_then(instance->host->commit, on_stored, instance, persist->sequence, err);
 }
 
+static int power_on(struct instance *instance, struct err *err)
+{
+        size_t n = DESCRIPTORS_VTPM;
+
+        if (instance->vm != NULL)
+                n = DESCRIPTORS_VM;
+        else if (instance->bound != NULL)
+                n = DESCRIPTORS_BOUND;
+        if (descriptors_take(&instance->host->descriptors, n, err) != 0)
+                return err->code;
+        instance->n_descriptors = n;
+        return 0;
+}
+
+static void power_off(struct instance *instance)
+{
+        descriptors_give(&instance->host->descriptors, instance->n_descriptors);
+        instance->n_descriptors = 0;
+}
+
 static void end_engine(struct instance *instance)
 {
         note_use(instance);
+        power_off(instance);
         commit_forget(instance->host->commit, instance);
         engine_host_free(TAKE(instance->engine));
         parking_end(instance);
@@ -429,7 +450,11 @@ int instance_start_second(struct instance *instance, int control, const struct e
 void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
                            const struct instance_user *ops, void *user)
 {
+        const size_t n = instance->n_descriptors; /* which stay its own */
+
         instance_stop(instance);
+        instance->n_descriptors = n;
+        instance->host->descriptors.taken += n;
         instance->ops = ops;
         instance->user = user;
         instance->engine = engine;
@@ -461,13 +486,17 @@ static int start_stored(struct instance *instance, uint32_t flags, int control,
         }
         instance->ops = ops;
         instance->user = user;
-        rc = drop_volatile(instance, err);
+        rc = power_on(instance, err);
+        if (rc == 0)
+                rc = drop_volatile(instance, err);
         if (rc == 0)
                 rc = start_engine(instance, (struct bytes){permanent.data, permanent.len}, flags,
                                   control, err);
         store_blob_free(&permanent);
         if (rc == 0)
                 sm_move(&instance->sm, INSTANCE_STARTING);
+        else
+                power_off(instance);
         return rc;
 }
 

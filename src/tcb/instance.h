@@ -14,6 +14,7 @@
 #include "base/table.h"
 #include "tcb/commit.h"
 #include "tcb/config.h"
+#include "tcb/descriptors.h"
 #include "tcb/engine-host.h"
 #include "tcb/measure.h"
 
@@ -39,8 +40,9 @@ struct instance_host {
         char engine_path[PATH_MAX];
         struct vmm_zygote *zygote; /* of all engines */
         struct parking *parking;   /* NULL: nothing is parked */
-        uint32_t next_uid;         /* engines and guests of this process so far */
-        char degraded[520];        /* what the last engine's sandbox lacked */
+        struct descriptors descriptors;
+        uint32_t next_uid;  /* engines and guests of this process so far */
+        char degraded[520]; /* what the last engine's sandbox lacked */
         struct known_answer *known_answer;
         struct instance *pool; /* made in advance; see pool.h */
         size_t n_pool;
@@ -107,6 +109,7 @@ struct instance {
         struct making *making; /* while manufacturing or completing */
         uint8_t later;         /* keys that are still to be made: mask of 1 << enum tpm_ek_kind */
         bool created;          /* the store has it */
+        size_t n_descriptors;  /* counted for it while it has power */
 };
 
 struct instance_index;

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "tcb/config-manual.h"
+#include "tcb/descriptors.h"
 #include "tcb/tcb.h"
-
-#define FILES_MAX 65536
 
 static const char usage[] =
     "Usage: catena-tcb [--state DIR] [--config FILE] [--debug]\n"
@@ -94,17 +92,6 @@ static int find_programs(char ret_dir[PATH_MAX], struct err *err)
         return 0;
 }
 
-/* A VM takes a dozen descriptors; the usual soft limit of 1024 is for programs that use select. */
-static void raise_limits(void)
-{
-        struct rlimit files;
-
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-                return;
-        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-}
-
 static int load_config(const struct arguments *arguments, struct tcb_config *config,
                        struct err *err)
 {
@@ -137,7 +124,7 @@ int main(int argc, char **argv)
         (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-tcb", arguments.level);
         (void)prctl(PR_SET_DUMPABLE, 0);
-        raise_limits();
+        descriptors_raise(); /* the usual soft limit is for programs that use select(2) */
         rc = load_config(&arguments, &config, &err);
         if (rc == 0)
                 rc = tcb_open(&config, &tcb, &err);

@@ -280,8 +280,7 @@ static void hang_up(struct instance *instance)
         const struct instance_user *ops = instance->ops;
         void *user = instance->user;
 
-        release(instance);
-        sm_move(&instance->sm, INSTANCE_IDLE);
+        instance_stop(instance);
         if (ops->event != NULL)
                 ops->event(user, ENGINE_EVENT_CLOSED, instance->init_count);
 }

@@ -74,6 +74,18 @@ static int test_manufacture(struct instance_host *host, struct err *err)
         return known_answer_start(&request, &profile_known, &host->known_answer, err);
 }
 
+static void check_limits(const struct tcb *tcb)
+{
+        const size_t most = descriptors_vtpms(&tcb->instance_host.descriptors);
+        const size_t all = tcb->instances.names.n;
+
+        if (all > most)
+                log_warning(NULL,
+                            "%zu vTPMs are here and %zu of them can have power at a time: the "
+                            "limit of open files is %zu (LimitNOFILE)",
+                            all, most, tcb->instance_host.descriptors.limit);
+}
+
 static int open_instances(struct tcb *tcb, struct err *err)
 {
         struct instance_host *host = &tcb->instance_host;
@@ -89,12 +101,14 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->commit = tcb->commit;
         host->config = &tcb->config;
         host->measurements = &tcb->measurements;
+        descriptors_init(&host->descriptors);
         if (test_manufacture(host, err) != 0)
                 return err->code;
         if (parking_new(host, &host->parking, err) != 0 ||
             instance_index_init(&tcb->instances, err) != 0 ||
             instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
+        check_limits(tcb);
         tcb->accel_memory = accel_note_get(&tcb->config);
         rc = vms_load(tcb, err);
         if (rc == 0)
