@@ -9,14 +9,11 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "cli/bench-memory.h"
 #include "cli/bench-target.h"
 #include "cli/output.h"
 
 #define SWTPMS        32
-#define MEMINFO_MAX   16384
-#define SETTLE_TRIES  50
-#define SETTLE_NSEC   100000000
-#define SETTLED_KB    256
 #define WAKES_MAX     1000
 #define WAKE_GAP_NSEC 2000000 /* between two of them: each is measured by itself */
 
@@ -34,56 +31,6 @@ struct fleet {
 };
 
 static const uint8_t startup[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
-
-/* ---- memory ---- */
-
-static double meminfo(const char *text, const char *name)
-{
-        const char *at = strstr(text, name);
-
-        return at == NULL ? 0 : strtod(at + strlen(name), NULL);
-}
-
-/*
- * What the whole machine uses, processes and kernel alike: all memory but what is free or could be
- * at once, files' pages and the kernel's caches.
- */
-static int used_kb(double *ret_kb, struct err *err)
-{
-        uint8_t AUTO_FREE *data = NULL;
-        const char *text;
-        size_t len;
-
-        if (fs_read_file("/proc/meminfo", MEMINFO_MAX, &data, &len, err) != 0)
-                return err->code;
-        text = (const char *)data;
-        *ret_kb =
-            meminfo(text, "MemTotal:") - meminfo(text, "MemFree:") - meminfo(text, "Buffers:") -
-            (meminfo(text, "\nCached:") - meminfo(text, "Shmem:")) - meminfo(text, "SReclaimable:");
-        return 0;
-}
-
-/* The kernel gives back by and by what ended processes had: until the figure stands still. */
-static int settled_kb(double *ret_kb, struct err *err)
-{
-        const struct timespec pause = {.tv_nsec = SETTLE_NSEC};
-        double last = 0;
-        int rc = used_kb(&last, err);
-
-        for (int i = 0; rc == 0 && i < SETTLE_TRIES; i++) {
-                double now = 0;
-
-                (void)nanosleep(&pause, NULL);
-                rc = used_kb(&now, err);
-                if (rc == 0 && now > last - SETTLED_KB && now < last + SETTLED_KB) {
-                        *ret_kb = now;
-                        return 0;
-                }
-                last = now;
-        }
-        *ret_kb = last;
-        return rc;
-}
 
 /* ---- the fleet ---- */
 
@@ -159,7 +106,7 @@ static double swtpm_kb(struct cli *cli, const struct fleet *fleet)
         struct err err = {0};
         double before = 0;
         double after = 0;
-        int rc = settled_kb(&before, &err);
+        int rc = bench_memory_settled(&before, &err);
         size_t n = 0;
 
         for (; rc == 0 && n < SWTPMS; n++) {
@@ -175,7 +122,7 @@ static double swtpm_kb(struct cli *cli, const struct fleet *fleet)
                         rc = bench_target_run(&targets[n], startup, sizeof(startup), &code, &err);
         }
         if (rc == 0)
-                rc = settled_kb(&after, &err);
+                rc = bench_memory_settled(&after, &err);
         while (n > 0)
                 bench_target_stop(&targets[--n]);
         if (rc != 0)
@@ -187,7 +134,7 @@ static int print_memory(struct cli *cli, const struct fleet *fleet, const char *
                         struct err *err)
 {
         double now = 0;
-        int rc = settled_kb(&now, err);
+        int rc = bench_memory_settled(&now, err);
         const double each = (now - fleet->idle_kb) / (double)fleet->n;
         json_t *figure;
 
@@ -255,7 +202,7 @@ static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
         if (rc != 0)
                 return rc;
         base = swtpm_kb(cli, fleet);
-        rc = settled_kb(&fleet->idle_kb, err);
+        rc = bench_memory_settled(&fleet->idle_kb, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, start_one, "start", err);
         if (rc == 0)

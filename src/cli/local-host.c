@@ -122,14 +122,16 @@ static int start_daemon(const char *state, const char *name, struct spawn_child 
         return 0;
 }
 
-static int make_state(const char *state, const char *name, struct err *err)
+static int make_state(const char *state, const char *name, const char *conf, struct err *err)
 {
         static const char *const dirs[] = {"run", "log", "images"};
         char path[PATH_MAX];
-        char text[256];
-        int n =
-            snprintf(text, sizeof(text), "[host]\nname = %s\n\n[ptpm]\ntcti = embedded\n", name);
+        char text[1024];
+        int n = snprintf(text, sizeof(text), "[host]\nname = %s\n\n[ptpm]\ntcti = embedded\n%s",
+                         name, conf);
 
+        if (n >= (int)sizeof(text))
+                return err_set(err, ERR_LIMIT, "too much configuration");
         for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
                 if (fs_join(path, sizeof(path), state, dirs[i], err) != 0 ||
                     fs_make_dir(path, 0700, err) != 0)
@@ -139,17 +141,23 @@ static int make_state(const char *state, const char *name, struct err *err)
         return fs_write_file(path, text, (size_t)n, 0644, err);
 }
 
-int local_host_start(struct cli *cli, const char *state, const char *name,
-                     struct local_host *ret_host, struct err *err)
+int local_host_start_with(struct cli *cli, const char *state, const char *name, const char *conf,
+                          struct local_host *ret_host, struct err *err)
 {
         memset(ret_host, 0, sizeof(*ret_host));
         ret_host->tcb.pidfd = ret_host->relay.pidfd = -1;
         (void)snprintf(ret_host->state, sizeof(ret_host->state), "%s", state);
-        if (make_state(state, name, err) != 0 ||
+        if (make_state(state, name, conf, err) != 0 ||
             start_daemon(state, "catena-tcb", &ret_host->tcb, err) != 0 ||
             start_daemon(state, "catenad", &ret_host->relay, err) != 0)
                 return err_wrap(err, "%s", name);
         return client_open_at(cli, state, &ret_host->client, err);
+}
+
+int local_host_start(struct cli *cli, const char *state, const char *name,
+                     struct local_host *ret_host, struct err *err)
+{
+        return local_host_start_with(cli, state, name, "", ret_host, err);
 }
 
 static void stop_daemon(struct spawn_child *child)

@@ -20,6 +20,10 @@ struct local_host {
 int local_host_start(struct cli *cli, const char *state, const char *name,
                      struct local_host *ret_host, struct err *err) MUST_CHECK;
 
+/* The same, with further lines of configuration after those that name the host. */
+int local_host_start_with(struct cli *cli, const char *state, const char *name, const char *conf,
+                          struct local_host *ret_host, struct err *err) MUST_CHECK;
+
 /* Ends both in order, the TCB's guests and engines with it. Also on one that never started. */
 void local_host_stop(struct local_host *host);
 
