@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,6 +33,7 @@ struct times {
 
 struct creates {
         const struct bench_target *target;
+        const char *only; /* NULL: all */
         struct times p256;
         struct times full;
         struct times pool;
@@ -134,13 +136,18 @@ static int measure_setup(const char *dir, struct times *times, struct err *err)
         return 0;
 }
 
+static bool is_wanted(const struct creates *creates, const char *name)
+{
+        return creates->only == NULL || strncmp(name, creates->only, strlen(creates->only)) == 0;
+}
+
 static int run_round(struct creates *creates, const char *dir, struct err *err)
 {
         int rc = 0;
 
-        for (unsigned i = 0; rc == 0 && i < P256; i++)
+        for (unsigned i = 0; rc == 0 && i < P256 && is_wanted(creates, "create-p256"); i++)
                 rc = create(creates, 1U << TPM_EK_P256, &creates->p256, err);
-        for (unsigned i = 0; rc == 0 && i < FULL; i++)
+        for (unsigned i = 0; rc == 0 && i < FULL && is_wanted(creates, "create-full"); i++)
                 rc = create(creates, ALL_KEYS, &creates->full, err);
         if (rc == 0 && access(SETUP, X_OK) == 0)
                 rc = measure_setup(dir, &creates->setup, err);
@@ -186,6 +193,10 @@ static int print(struct cli *cli, const char *name, struct times *times, double 
         json_t *figure = json_pack("{s:s,s:f,s:s,s:I}", "name", name, "value", value, "unit", "ms",
                                    "n", (json_int_t)times->n);
 
+        if (times->n == 0) {
+                json_decref(figure);
+                return 0;
+        }
         if (figure != NULL) {
                 (void)json_object_set_new(figure, "baseline",
                                           base > 0 ? json_real(base) : json_null());
@@ -196,9 +207,9 @@ static int print(struct cli *cli, const char *name, struct times *times, double 
 }
 
 int bench_create(struct cli *cli, const struct bench_target *target, const char *dir,
-                 struct err *err)
+                 const char *only, struct err *err)
 {
-        struct creates creates = {.target = target};
+        struct creates creates = {.target = target, .only = only};
         char state[PATH_MAX];
         double base;
         int rc = fs_join(state, sizeof(state), dir, "setup", err);
@@ -213,7 +224,7 @@ int bench_create(struct cli *cli, const struct bench_target *target, const char 
         rc = print(cli, "create-p256", &creates.p256, base, err);
         if (rc == 0)
                 rc = print(cli, "create-full", &creates.full, base, err);
-        for (unsigned i = 0; rc == 0 && i < POOLED; i++)
+        for (unsigned i = 0; rc == 0 && i < POOLED && is_wanted(&creates, "create-pool"); i++)
                 rc = empty_pool(&creates, err);
         return rc != 0 ? rc : print(cli, "create-pool", &creates.pool, base, err);
 }

@@ -353,8 +353,9 @@ static int run_all(struct cli *cli, struct bench *bench, struct err *err)
                 rc = measure_floor(cli, bench, err);
         if (rc == 0 && is_wanted(bench, "group-commit-64"))
                 rc = measure_group(cli, bench, err);
-        if (rc == 0 && (is_wanted(bench, "create-p256") || is_wanted(bench, "create-full")))
-                rc = bench_create(cli, &bench->ours, bench->dir, err);
+        if (rc == 0 && (is_wanted(bench, "create-p256") || is_wanted(bench, "create-full") ||
+                        is_wanted(bench, "create-pool")))
+                rc = bench_create(cli, &bench->ours, bench->dir, bench->only, err);
         return rc;
 }
 

@@ -1,14 +1,14 @@
 /*
  * Makes a zygote warm: a TPM is manufactured, used and forgotten, so that libtpms and OpenSSL have
- * loaded and computed once what every engine would, in memory that the copies share. Nobody ever
- * sees that TPM.
+ * loaded and computed once what every engine would, in memory that the copies share, and libtpms'
+ * tests of its algorithms have passed. Nobody ever sees that TPM.
  */
 #ifndef ENGINE_WARM_H
 #define ENGINE_WARM_H
 
 #include "base/err.h"
 
-/* Before the first copy. */
+/* Before the first copy. ERR_TPM when a test fails. */
 int warm_up(struct err *err) MUST_CHECK;
 
 #endif
