@@ -190,6 +190,12 @@ void commit_forget(struct commit *commit, const void *user)
                         commit->waiters[i].done = NULL;
 }
 
+void commit_now(struct commit *commit)
+{
+        if (commit->n_waiters > 0 && commit->failures == 0)
+                (void)try_commit(commit);
+}
+
 int commit_flush(struct commit *commit, struct err *err)
 {
         if (commit_once(commit, err) != 0)

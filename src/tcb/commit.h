@@ -30,6 +30,12 @@ int commit_then(struct commit *commit, commit_fn *done, void *user, uint64_t val
 /* Forgets everything that would be told to user, who goes away. The changes stay in. */
 void commit_forget(struct commit *commit, const void *user);
 
+/*
+ * Nothing else comes for the moment: what waits is committed without another turn of the loop.
+ * After a failure the retry is waited for.
+ */
+void commit_now(struct commit *commit);
+
 /* Commits now what is open; for the end of the program. */
 int commit_flush(struct commit *commit, struct err *err) MUST_CHECK;
 

@@ -307,8 +307,11 @@ static int connect_engine(struct engine_host *host, const struct engine_host_req
                 fd_close(&core[0]);
                 return rc;
         }
-        rc = wire_event_new(request->event, core[0], &wire_engine_protocol, WIRE_CLIENT, &link_ops,
-                            host, &host->core, err);
+        rc = request->hub != NULL
+                 ? wire_event_new_in(request->hub, core[0], &wire_engine_protocol, WIRE_CLIENT,
+                                     &link_ops, host, &host->core, err)
+                 : wire_event_new(request->event, core[0], &wire_engine_protocol, WIRE_CLIENT,
+                                  &link_ops, host, &host->core, err);
         if (rc != 0)
                 return rc;
         return request->wake != NULL ? send_wake(host, request, err)

@@ -40,6 +40,7 @@ struct engine_host_ops {
 
 struct engine_host_request {
         sd_event *event;
+        struct wire_hub *hub;      /* serves its core channel; NULL: the loop itself */
         struct vmm_zygote *zygote; /* forked from this; NULL: started by path */
         const char *path;          /* of catena-vtpm */
         unsigned nice;             /* the zygote's limits */

@@ -346,6 +346,7 @@ static struct engine_host_request engine_request(struct instance *instance, uint
         struct instance_host *host = instance->host;
 
         return (struct engine_host_request){.event = host->event,
+                                            .hub = host->hub,
                                             .zygote = host->zygote,
                                             .path = host->engine_path,
                                             .uid = next_uid(host),

@@ -35,6 +35,7 @@ struct instance_host {
         sd_event *event;
         struct store *store;
         struct commit *commit;
+        struct wire_hub *hub; /* of the engines' core channels */
         const struct tcb_config *config;
         const struct measurements *measurements;
         char engine_path[PATH_MAX];

@@ -86,12 +86,21 @@ static void check_limits(const struct tcb *tcb)
                             all, most, tcb->instance_host.descriptors.limit);
 }
 
+/* The saves of one turn are in: they need not wait for the loop to find that nothing else comes. */
+static void on_engines_served(void *user)
+{
+        struct tcb *tcb = user;
+
+        commit_now(tcb->commit);
+}
+
 static int open_instances(struct tcb *tcb, struct err *err)
 {
         struct instance_host *host = &tcb->instance_host;
         int rc;
 
         if (commit_new(tcb->event, tcb->store, &tcb->commit, err) != 0 ||
+            wire_hub_new(tcb->event, on_engines_served, tcb, &host->hub, err) != 0 ||
             tcb_config_program(&tcb->config, "catena-vtpm", host->engine_path, err) != 0 ||
             vmm_zygote_new(host->engine_path, &host->zygote, err) != 0 ||
             vmm_zygote_warm(host->zygote, err) != 0)
@@ -251,6 +260,7 @@ void tcb_close(struct tcb *tcb)
         known_answer_free(tcb->instance_host.known_answer);
         parking_free(tcb->instance_host.parking);
         vmm_zygote_free(tcb->instance_host.zygote);
+        wire_hub_free(tcb->instance_host.hub);
         commit_free(tcb->commit);
         ptpm_free(tcb->ptpm);
         measurements_done(&tcb->measurements);

@@ -7,7 +7,9 @@
 
 struct wire_event {
         struct wire_link *link;
-        sd_event_source *source;
+        sd_event_source *source; /* or a hub */
+        struct wire_hub *hub;
+        struct wire_hub_member member;
         const struct wire_event_ops *ops;
         void *user;
         bool closed;
@@ -20,12 +22,24 @@ static int watch(struct wire_event *we, struct err *err)
         uint32_t events = EPOLLIN;
         int rc;
 
+        if (we->closed)
+                return 0;
         if (wire_link_has_output(we->link))
                 events |= EPOLLOUT;
+        if (we->hub != NULL)
+                return wire_hub_watch(we->hub, &we->member, events, err);
         rc = sd_event_source_set_io_events(we->source, events);
         if (rc < 0)
                 return err_set_errno(err, -rc, "watch link");
         return 0;
+}
+
+static void unwatch(struct wire_event *we)
+{
+        if (we->hub != NULL)
+                wire_hub_remove(we->hub, &we->member);
+        else
+                (void)sd_event_source_set_enabled(we->source, SD_EVENT_OFF);
 }
 
 static void close_link(struct wire_event *we, const struct err *err)
@@ -33,7 +47,7 @@ static void close_link(struct wire_event *we, const struct err *err)
         if (we->closed)
                 return;
         we->closed = true;
-        (void)sd_event_source_set_enabled(we->source, SD_EVENT_OFF);
+        unwatch(we);
         we->ops->closed(we->user, err);
 }
 
@@ -53,19 +67,18 @@ static int handle_frame(struct wire_event *we, struct err *err)
 
 static void release(struct wire_event *we)
 {
+        unwatch(we);
         sd_event_source_disable_unref(we->source);
         wire_link_free(we->link);
         free(we);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+static void on_ready(void *user, uint32_t revents)
 {
         struct wire_event *we = user;
         struct err err = {0};
         int rc = 0;
 
-        (void)source;
-        (void)fd;
         we->busy = true;
         if ((revents & EPOLLOUT) != 0)
                 rc = wire_link_flush(we->link, &err);
@@ -78,12 +91,20 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
         we->busy = false;
         if (we->doomed)
                 release(we);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        (void)source;
+        (void)fd;
+        on_ready(user, revents);
         return 0;
 }
 
-int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
-                   enum wire_role self, const struct wire_event_ops *ops, void *user,
-                   struct wire_event **ret, struct err *err)
+/* Not watched yet. */
+static int make(int fd, const struct wire_protocol *protocol, enum wire_role self,
+                const struct wire_event_ops *ops, void *user, struct wire_event **ret,
+                struct err *err)
 {
         int AUTO_FD owned = fd;
         struct wire_event *we = NULL;
@@ -97,12 +118,45 @@ int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol
         we->ops = ops;
         we->user = user;
         rc = wire_link_new(TAKE_FD(owned), protocol, self, &we->link, err);
-        if (rc == 0) {
-                rc =
-                    sd_event_add_io(event, &we->source, wire_link_fd(we->link), EPOLLIN, on_io, we);
-                if (rc < 0)
-                        rc = err_set_errno(err, -rc, "watch link");
+        if (rc != 0) {
+                free(we);
+                return rc;
         }
+        *ret = we;
+        return 0;
+}
+
+int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
+                   enum wire_role self, const struct wire_event_ops *ops, void *user,
+                   struct wire_event **ret, struct err *err)
+{
+        struct wire_event *we = NULL;
+        int rc = make(fd, protocol, self, ops, user, &we, err);
+
+        if (rc != 0)
+                return rc;
+        rc = sd_event_add_io(event, &we->source, wire_link_fd(we->link), EPOLLIN, on_io, we);
+        if (rc < 0) {
+                wire_event_free(we);
+                return err_set_errno(err, -rc, "watch link");
+        }
+        *ret = we;
+        return 0;
+}
+
+int wire_event_new_in(struct wire_hub *hub, int fd, const struct wire_protocol *protocol,
+                      enum wire_role self, const struct wire_event_ops *ops, void *user,
+                      struct wire_event **ret, struct err *err)
+{
+        struct wire_event *we = NULL;
+        int rc = make(fd, protocol, self, ops, user, &we, err);
+
+        if (rc != 0)
+                return rc;
+        we->hub = hub;
+        we->member =
+            (struct wire_hub_member){.fd = wire_link_fd(we->link), .ready = on_ready, .user = we};
+        rc = watch(we, err);
         if (rc != 0) {
                 wire_event_free(we);
                 return rc;
@@ -118,7 +172,7 @@ void wire_event_free(struct wire_event *we)
         we->closed = true;
         if (we->busy) {
                 we->doomed = true;
-                (void)sd_event_source_set_enabled(we->source, SD_EVENT_OFF);
+                unwatch(we);
                 return;
         }
         release(we);

@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "wire/hub.h"
 #include "wire/link.h"
 
 struct wire_event;
@@ -30,6 +31,11 @@ void wire_event_free(struct wire_event *we);
 int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
                    enum wire_role self, const struct wire_event_ops *ops, void *user,
                    struct wire_event **ret, struct err *err) MUST_CHECK;
+
+/* The same in a hub, which outlives it. */
+int wire_event_new_in(struct wire_hub *hub, int fd, const struct wire_protocol *protocol,
+                      enum wire_role self, const struct wire_event_ops *ops, void *user,
+                      struct wire_event **ret, struct err *err) MUST_CHECK;
 
 /* The peer is of no use any more: closed() follows from the loop, not from here. */
 void wire_event_abort(struct wire_event *we);

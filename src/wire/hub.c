@@ -1,0 +1,117 @@
+#include "wire/hub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define BATCH     64
+#define TURN_USEC 2000 /* then the loop's other sources have their turn */
+
+struct wire_hub {
+        int epoll;
+        sd_event_source *source;
+        wire_hub_served_fn *served;
+        void *user;
+        struct epoll_event batch[BATCH]; /* being served: from next to n */
+        int next;
+        int n;
+};
+
+static uint64_t now_usec(void)
+{
+        struct timespec now = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
+
+/* Whoever is served may remove itself and others. */
+static void serve_batch(struct wire_hub *hub)
+{
+        while (hub->next < hub->n) {
+                const struct epoll_event *event = &hub->batch[hub->next++];
+                struct wire_hub_member *member = event->data.ptr;
+
+                if (member != NULL)
+                        member->ready(member->user, event->events);
+        }
+}
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+        struct wire_hub *hub = user;
+        const uint64_t start = now_usec();
+
+        (void)source;
+        (void)revents;
+        do {
+                hub->next = 0;
+                hub->n = epoll_wait(fd, hub->batch, BATCH, 0);
+                if (hub->n <= 0)
+                        break;
+                serve_batch(hub);
+        } while (now_usec() - start < TURN_USEC);
+        hub->n = 0;
+        hub->served(hub->user);
+        return 0;
+}
+
+int wire_hub_new(sd_event *event, wire_hub_served_fn *served, void *user, struct wire_hub **ret_hub,
+                 struct err *err)
+{
+        struct wire_hub *hub = calloc(1, sizeof(*hub));
+        int rc;
+
+        if (hub == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        hub->served = served;
+        hub->user = user;
+        hub->epoll = epoll_create1(EPOLL_CLOEXEC);
+        rc = hub->epoll < 0
+                 ? -errno
+                 : sd_event_add_io(event, &hub->source, hub->epoll, EPOLLIN, on_ready, hub);
+        if (rc < 0) {
+                wire_hub_free(hub);
+                return err_set_errno(err, -rc, "watch many links");
+        }
+        *ret_hub = hub;
+        return 0;
+}
+
+void wire_hub_free(struct wire_hub *hub)
+{
+        if (hub == NULL)
+                return;
+        sd_event_source_disable_unref(hub->source);
+        fd_close(&hub->epoll);
+        free(hub);
+}
+
+int wire_hub_watch(struct wire_hub *hub, struct wire_hub_member *member, uint32_t events,
+                   struct err *err)
+{
+        struct epoll_event event = {.events = events, .data.ptr = member};
+
+        if (member->events == events)
+                return 0;
+        if (epoll_ctl(hub->epoll, member->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, member->fd,
+                      &event) < 0)
+                return err_set_errno(err, errno, "watch link");
+        member->events = events;
+        return 0;
+}
+
+void wire_hub_remove(struct wire_hub *hub, struct wire_hub_member *member)
+{
+        if (member->events == 0)
+                return;
+        (void)epoll_ctl(hub->epoll, EPOLL_CTL_DEL, member->fd, NULL);
+        member->events = 0;
+        for (int i = hub->next; i < hub->n; i++)
+                if (hub->batch[i].data.ptr == member)
+                        hub->batch[i].data.ptr = NULL;
+}
