@@ -22,6 +22,7 @@ struct wire_hub_member {
 /* Called at the end of each turn, when all that was there has been served or a while has passed. */
 typedef void wire_hub_served_fn(void *user);
 
+/* On this loop, which outlives it; served(user) may be called until it is freed. */
 int wire_hub_new(sd_event *event, wire_hub_served_fn *served, void *user, struct wire_hub **ret_hub,
                  struct err *err) MUST_CHECK;
 

@@ -51,7 +51,6 @@ static void set_up(struct rig *rig, struct peer *peers, size_t n)
         struct err err = {0};
 
         memset(rig, 0, sizeof(*rig));
-        memset(peers, 0, n * sizeof(*peers));
         assert_true(sd_event_new(&rig->event) >= 0);
         assert_ok(wire_hub_new(rig->event, on_served, rig, &rig->hub, &err), &err);
         for (size_t i = 0; i < n; i++) {
