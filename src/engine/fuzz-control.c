@@ -1,8 +1,8 @@
 /*
- * QEMU's and the guest's bytes through the real dispatchers, with libtpms behind them. The input is
- * a list of {channel, be16 length, bytes}; channel 3 is one command of the TCB's, and channels with
- * bit 7 set say that the engine is bound. Each run starts from the same manufactured TPM, switched
- * off; a detached bound engine is granted everything and gets no state for a token.
+ * QEMU's and the guest's bytes (G-GUEST) through the real dispatchers, with libtpms behind them.
+ * The input is a list of {channel, be16 length, bytes}; channel 3 is one command of the TCB's, and
+ * channels with bit 7 set say that the engine is bound. Each run starts from the same manufactured
+ * TPM, switched off; a detached bound engine is granted everything and gets no state for a token.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Every message of QEMU's control channel at every length, through the dispatcher with libtpms
- * behind it, in this process.
+ * G-GUEST: every message of QEMU's control channel at every length, through the dispatcher with
+ * libtpms behind it, in this process.
  */
 #include <sys/socket.h>
 #include <unistd.h>

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "lib/faultwrite.h"
 #include "lib/test.h"
 
 #define FILE_LEN (8192 + 2 * STATE_BODY_MAX)
@@ -100,6 +101,76 @@ static void test_saves_are_kept(void **state)
                 save(&place, n % 2 == 0 ? key : NULL, 1);
                 check(&place, n % 2 == 0 ? key : NULL, n + 1);
                 assert_int_equal(has_bytes("the TPM of save"), n % 2 != 0);
+        }
+}
+
+static int try_save(struct state_file *state, unsigned lineage, struct err *err)
+{
+        struct state_content *content = state_file_content(state);
+
+        content->lineage = lineage;
+        content->used = true;
+        content->permanent_len =
+            (size_t)snprintf((char *)content->permanent, 32, "the TPM of save %u", lineage);
+        return state_file_save(state, err);
+}
+
+/* What another program finds now: this save, or the one before where that is allowed. */
+static void check_either(const struct state_place *place, unsigned least, unsigned most)
+{
+        struct state_file AUTO_STATE_FILE *state = NULL;
+        struct err err = {0};
+        unsigned found;
+
+        assert_ok(state_file_open(place, NULL, STATE_THERE, &state, &err), &err);
+        found = (unsigned)state_file_content(state)->lineage;
+        assert_in_range(found, least, most);
+        state_file_close(TAKE(state));
+        check(place, NULL, found);
+}
+
+/* One save whose nth write fails, and the next one. Returns whether it failed. */
+static bool fail_once(const struct state_place *place, unsigned row, unsigned nth,
+                      unsigned *lineage)
+{
+        struct state_file *state = NULL;
+        struct err err = {0};
+        bool struck;
+        int rc;
+
+        assert_ok(state_file_open(place, NULL, STATE_THERE, &state, &err), &err);
+        faultwrite_arm((enum faultwrite_kind)(row / 2), nth, row % 2 != 0);
+        rc = try_save(state, *lineage + 1, &err);
+        struck = faultwrite_heal();
+        if (struck != (rc != 0))
+                fail_msg("row %u, write %u: %d", row, nth, rc);
+        if (nth % 2 == 0) {
+                /* Killed there, or tried again. */
+                state_file_close(TAKE(state));
+                check_either(place, rc == 0 ? *lineage + 1 : *lineage, *lineage + 1);
+                assert_ok(state_file_open(place, NULL, STATE_THERE, &state, &err), &err);
+        }
+        *lineage += 2;
+        assert_ok(try_save(state, *lineage, &err), &err);
+        state_file_close(state);
+        check(place, NULL, *lineage);
+        return struck;
+}
+
+/* D-FULL, D-EIO, D-SHORT at every write of a save: the old state or the new, and no damage. */
+static void test_failing_disk(void **state)
+{
+        const struct state_place place = place_of("failing");
+        unsigned lineage = 3;
+
+        (void)state;
+        save(&place, NULL, lineage);
+        for (unsigned row = 0; row < 2U * FAULTWRITE_COUNT; row++) {
+                unsigned nth = 1;
+
+                while (fail_once(&place, row, nth, &lineage))
+                        nth++;
+                assert_true(nth > 4); /* the body and its sync, the header and its sync */
         }
 }
 
@@ -261,10 +332,11 @@ static void test_foreign_files(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_saves_are_kept), cmocka_unit_test(test_expectations),
-            cmocka_unit_test(test_replace),        cmocka_unit_test(test_keys_and_names),
-            cmocka_unit_test(test_two_programs),   cmocka_unit_test(test_damage),
-            cmocka_unit_test(test_crash),          cmocka_unit_test(test_foreign_files),
+            cmocka_unit_test(test_failing_disk),   cmocka_unit_test(test_saves_are_kept),
+            cmocka_unit_test(test_expectations),   cmocka_unit_test(test_replace),
+            cmocka_unit_test(test_keys_and_names), cmocka_unit_test(test_two_programs),
+            cmocka_unit_test(test_damage),         cmocka_unit_test(test_crash),
+            cmocka_unit_test(test_foreign_files),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

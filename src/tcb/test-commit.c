@@ -108,6 +108,67 @@ static void commits_in_a_loop_that_is_never_idle(void **state)
         tear_down(&rig);
 }
 
+/* G-GUEST: of who saves again at once, between the other's change and its being told. */
+struct flood {
+        struct rig rig;
+        unsigned saves;
+        unsigned at; /* saves when the other one came */
+        unsigned rounds;
+};
+
+static void save_again(void *user, uint64_t value);
+
+static void save(struct flood *flood)
+{
+        struct err err = {0};
+
+        assert_ok(commit_begin(flood->rig.commit, &err), &err);
+        assert_ok(store_put_record(flood->rig.store, "flood",
+                                   (struct bytes){(const uint8_t *)&flood->saves, 4}, &err),
+                  &err);
+        assert_ok(commit_then(flood->rig.commit, save_again, flood, 0, &err), &err);
+}
+
+static void save_again(void *user, uint64_t value)
+{
+        struct flood *flood = user;
+
+        (void)value;
+        flood->saves++;
+        save(flood);
+}
+
+static void other_is_told(void *user, uint64_t value)
+{
+        struct flood *flood = user;
+
+        (void)value;
+        assert_in_range(flood->saves - flood->at, 0, 1);
+        flood->rounds++;
+        flood->at = 0;
+}
+
+static void a_flood_of_saves_delays_nobody_by_more_than_one(void **state)
+{
+        struct flood flood = {.saves = 0};
+        struct err err = {0};
+
+        (void)state;
+        set_up(&flood.rig, "flood.db");
+        save(&flood);
+        while (flood.rounds < 50) {
+                if (flood.at == 0 && flood.saves > 0) {
+                        flood.at = flood.saves;
+                        assert_ok(commit_begin(flood.rig.commit, &err), &err);
+                        assert_ok(commit_then(flood.rig.commit, other_is_told, &flood, 0, &err),
+                                  &err);
+                }
+                assert_true(sd_event_run(flood.rig.event, 1000000) >= 0);
+        }
+        assert_true(flood.saves >= 50);
+        tear_down(&flood.rig);
+}
+
 static void waits_for_a_failing_disk_and_goes_on(void **state)
 {
         struct rig rig;
@@ -233,6 +294,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(tells_after_the_commit_and_once),
             cmocka_unit_test(commits_in_a_loop_that_is_never_idle),
+            cmocka_unit_test(a_flood_of_saves_delays_nobody_by_more_than_one),
             cmocka_unit_test(waits_for_a_failing_disk_and_goes_on),
             cmocka_unit_test(forgets_who_went_away),
             cmocka_unit_test(who_is_told_may_change_more),

@@ -4,6 +4,7 @@
 
 #include "lib/test.h"
 
+/* G-GUEST: what runs must never be short of them, however many are started. */
 static void leaves_a_reserve(void **state)
 {
         static const struct {

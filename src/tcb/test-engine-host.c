@@ -1,5 +1,5 @@
 /*
- * The TCB's side of an engine against scripted hostile ones: this program itself, started through
+ * The TCB's side of an engine against scripted hostile ones (G-GUEST): this program itself, started through
  * a link named catena-vtpm. The first byte of the uuid names the script.
  */
 #include <limits.h>

@@ -67,10 +67,67 @@ static void answers_and_notices_the_end(void **state)
         sd_event_unref(side.event);
 }
 
+/* What an engine is sent and what it sends; the peer's end is a blocking link. */
+static struct wire_link *open_side(struct side *side, sd_event *event)
+{
+        struct wire_link *peer = NULL;
+        struct err err = {0};
+        int pair[2];
+
+        *side = (struct side){.event = event};
+        assert_ok(fd_socketpair(SOCK_SEQPACKET, pair, &err), &err);
+        assert_ok(wire_event_new(event, pair[0], &wire_engine_protocol, WIRE_CLIENT, &ops, side,
+                                 &side->we, &err),
+                  &err);
+        assert_ok(wire_link_new(pair[1], &wire_engine_protocol, WIRE_SERVER, &peer, &err), &err);
+        return peer;
+}
+
+static void send_events(struct wire_link *peer, unsigned n)
+{
+        const struct engine_event event = {.kind = ENGINE_EVENT_STARTUP};
+        struct err err = {0};
+
+        while (n-- > 0)
+                assert_ok(wire_link_send(peer, engine_event_code, 0, 0, &event, NULL, &err), &err);
+}
+
+/* G-GUEST: whoever has sent much has one frame taken, then it is the next one's turn. */
+static void links_take_turns(void **state)
+{
+        sd_event *event = NULL;
+        struct side flooded;
+        struct side other;
+        struct wire_link *flood;
+        struct wire_link *peer;
+
+        (void)state;
+        assert_true(sd_event_new(&event) >= 0);
+        flood = open_side(&flooded, event);
+        peer = open_side(&other, event);
+        for (unsigned round = 1; round <= 20; round++) {
+                const unsigned before = flooded.frames;
+
+                send_events(flood, 20);
+                send_events(peer, 1);
+                while (other.frames < round)
+                        assert_true(sd_event_run(event, 1000000) >= 0);
+                assert_in_range(flooded.frames - before, 0, 3);
+                while (flooded.frames < round * 20)
+                        assert_true(sd_event_run(event, 1000000) >= 0);
+        }
+        wire_link_free(flood);
+        wire_link_free(peer);
+        wire_event_free(flooded.we);
+        wire_event_free(other.we);
+        sd_event_unref(event);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(answers_and_notices_the_end),
+            cmocka_unit_test(links_take_turns),
         };
         return cmocka_run_group_tests_name("wire-event", tests, NULL, NULL);
 }

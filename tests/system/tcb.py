@@ -35,7 +35,8 @@ def is_alive(pid):
 class Host:
     """catena-tcb and catenad with one state directory."""
 
-    def __init__(self, conf="[host]\nname = host-t\n"):
+    def __init__(self, conf="[host]\nname = host-t\n", prefix=()):
+        self.prefix = list(prefix)  # of the daemons' command lines
         self.state = tempfile.mkdtemp(prefix="catena-t-", dir=os.environ.get("TMPDIR", "/tmp"))
         with open(f"{self.state}/catena.conf", "w", encoding="ascii") as file:
             file.write(conf)
@@ -44,8 +45,8 @@ class Host:
         self.last_words = ""
 
     def spawn(self, program):
-        return subprocess.Popen([f"{BUILD}/{program}", "--state", self.state], stderr=self.log,
-                                stdout=self.log, stdin=subprocess.DEVNULL)
+        return subprocess.Popen([*self.prefix, f"{BUILD}/{program}", "--state", self.state],
+                                stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
 
     def start_tcb(self):
         self.tcb = self.spawn("catena-tcb")
