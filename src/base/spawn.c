@@ -21,7 +21,8 @@
 #include "base/fd.h"
 #include "base/fs.h"
 
-#define UID_MAP_MAX 65536
+#define UID_MAP_MAX      65536
+#define SIBLING_END_MSEC 5000 /* for a killed one to be gone */
 
 static const struct {
         unsigned bit;
@@ -232,9 +233,9 @@ static int plan_fds(struct plan *plan, int null_fd, struct err *err)
  * clone(2) and not clone3(2): container filters answer ENOSYS for the latter, because they cannot
  * see its flags. Without a stack it behaves like fork(2).
  */
-static pid_t clone_isolated(unsigned isolate, int *ret_pidfd)
+static pid_t clone_isolated(unsigned isolate, bool sibling, int *ret_pidfd)
 {
-        uint64_t flags = CLONE_PIDFD | SIGCHLD;
+        uint64_t flags = CLONE_PIDFD | SIGCHLD | (sibling ? (uint64_t)CLONE_PARENT : 0);
 
         for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
                 if ((isolate & namespaces[i].bit) != 0)
@@ -264,7 +265,7 @@ static pid_t clone_best(struct plan *plan, int parent_end, int *ret_pidfd)
         tries[n++] = 0;
         for (size_t i = 0; i < n; i++) {
                 plan->isolate = tries[i];
-                pid = clone_isolated(tries[i], ret_pidfd);
+                pid = clone_isolated(tries[i], plan->request->sibling, ret_pidfd);
                 if (pid == 0)
                         child_run(plan, parent_end);
                 if (pid > 0 || !is_refusal(errno))
@@ -404,6 +405,8 @@ static int start(struct plan *plan, struct spawn_child *child, struct err *err)
                 return err_set(err, ERR_FAILED, "start %s: the child died", plan->request->path);
         if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)
                 rc = map_ids(child->pid, plan->request, err);
+        if (rc == 0 && plan->request->announce != NULL)
+                rc = plan->request->announce(plan->request->user, child, err);
         return rc != 0 ? rc : release(ours, plan, err);
 }
 
@@ -413,7 +416,7 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
         const unsigned wanted = request->isolate & (root ? ~(unsigned)SPAWN_ISOLATE_USER : ~0U);
         struct plan plan = {
             .request = request, .isolate = wanted, .change_user = root && request->uid != 0};
-        struct spawn_child child = {.pid = 0, .pidfd = -1};
+        struct spawn_child child = {.pid = 0, .pidfd = -1, .sibling = request->sibling};
         int AUTO_FD null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         int AUTO_FD program_fd = open(request->path, O_PATH | O_CLOEXEC);
         int rc;
@@ -441,7 +444,7 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
 int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status, struct err *err)
 {
         struct pollfd waiting = {.fd = child->pidfd, .events = POLLIN};
-        int status;
+        int status = SPAWN_STATUS_UNKNOWN;
         int n;
 
         do
@@ -449,7 +452,7 @@ int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status, struc
         while (n < 0 && errno == EINTR);
         if (n == 0)
                 return err_set(err, ERR_TIMEOUT, "process %d still runs", (int)child->pid);
-        if (n < 0 || waitpid(child->pid, &status, 0) != child->pid)
+        if (n < 0 || (!child->sibling && waitpid(child->pid, &status, 0) != child->pid))
                 return err_set_errno(err, errno, "wait for process %d", (int)child->pid);
         fd_close(&child->pidfd);
         child->pid = 0;
@@ -457,9 +460,22 @@ int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status, struc
         return 0;
 }
 
+/* Its number may be another's once its parent has reaped it: the pidfd never is. */
+static void kill_sibling(struct spawn_child *child)
+{
+        struct err ignored = {0};
+        int status;
+
+        (void)syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
+        if (spawn_wait(child, SIBLING_END_MSEC, &status, &ignored) != 0)
+                fd_close(&child->pidfd);
+}
+
 void spawn_kill(struct spawn_child *child)
 {
-        if (child->pid > 0) {
+        if (child->pid > 0 && child->sibling) {
+                kill_sibling(child);
+        } else if (child->pid > 0) {
                 (void)kill(child->pid, SIGKILL);
                 (void)waitpid(child->pid, NULL, 0);
         }

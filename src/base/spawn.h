@@ -37,6 +37,8 @@ enum spawn_isolate {
         SPAWN_ISOLATE_IPC = 1 << 4,
 };
 
+struct spawn_child;
+
 struct spawn_request {
         const char *path;        /* absolute */
         const int *program;      /* this open file is executed and path only names it; or NULL */
@@ -49,6 +51,18 @@ struct spawn_request {
         gid_t gid;        /* and with this group only */
         const struct spawn_limit *limits;
         size_t n_limits;
+        /*
+         * A child of our parent's instead of ours: it outlives us and dies with our parent, which
+         * reaps it. We still own its pidfd.
+         */
+        bool sibling;
+        /*
+         * Called before the program runs, with ret_child's pid and pidfd as they will be: whoever
+         * must know of every child, even if we die meanwhile, is told here. An error ends the
+         * start. NULL: nobody.
+         */
+        int (*announce)(void *user, const struct spawn_child *child, struct err *err);
+        void *user;
 };
 
 struct spawn_child {
@@ -56,7 +70,10 @@ struct spawn_child {
         int pidfd;                   /* readable when the child has ended */
         unsigned degraded;           /* the part of isolate (or the uid) that could not be had */
         char words[SPAWN_WORDS_MAX]; /* the same for the log, or "" */
+        bool sibling;                /* not ours to reap */
 };
+
+#define SPAWN_STATUS_UNKNOWN (-1)
 
 #define SPAWN_DEGRADED_UID (1U << 16) /* neither an own uid nor an own user namespace */
 
@@ -78,12 +95,14 @@ bool spawn_may_become(uid_t uid);
 
 /*
  * Waits up to timeout_ms (-1: for ever) for the end and reaps. *ret_status is as of waitpid(2).
- * ERR_TIMEOUT leaves everything as it is; otherwise the pidfd is closed.
+ * ERR_TIMEOUT leaves everything as it is; otherwise the pidfd is closed. Of a sibling only its
+ * parent learns the status: *ret_status is SPAWN_STATUS_UNKNOWN.
  */
 int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status,
                struct err *err) MUST_CHECK;
 
-/* SIGKILL, reap, close. Does nothing for a child that was never started or is reaped. */
+/* SIGKILL, reap (or see it end, where another process reaps it), close. Does nothing for a child
+ * that was never started or is reaped. */
 void spawn_kill(struct spawn_child *child);
 
 #endif

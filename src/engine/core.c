@@ -26,6 +26,7 @@ int core_send_event(struct engine *engine, enum engine_event_kind kind, struct e
 {
         const struct engine_event event = {.kind = (uint8_t)kind, .init_count = engine->init_count};
 
+        engine->last_event = event.kind;
         return send_frame(engine, engine_event_code, 0, &event, err);
 }
 
@@ -49,6 +50,29 @@ int core_send_busy(struct engine *engine, struct err *err)
         return send_frame(engine, engine_busy_code, 0, &busy, err);
 }
 
+/* ---- another TCB ---- */
+
+/* What the one before asked is nobody's any more. */
+static int on_adopt(struct engine *engine, struct wire_frame *frame, struct err *err)
+{
+        struct engine_adopt adopt;
+        struct engine_adopted adopted = {.ready = engine->ready,
+                                         .event = engine->last_event,
+                                         .init_count = engine->init_count,
+                                         .libtpms = wire_text(vtpm_library_version()),
+                                         .sandbox = wire_text(engine->sandbox_words)};
+        int rc = wire_frame_decode(frame, &adopt, sizeof(adopt), err);
+
+        if (rc != 0)
+                return rc;
+        if (engine->life.state == ENGINE_WAITING)
+                return protocol_error("adopted before it has a TPM", err);
+        engine->adoptions++;
+        engine->queue_len = 0;
+        adopted.nonce = adopt.nonce;
+        return send_frame(engine, engine_adopted_code, 0, &adopted, err);
+}
+
 /* ---- persisting ---- */
 
 static int queue_command(struct engine *engine, const struct wire_frame *frame, struct err *err)
@@ -69,14 +93,36 @@ static int queue_command(struct engine *engine, const struct wire_frame *frame, 
         return 0;
 }
 
+/* What the engine waits for, and what it asked with, which another TCB is asked once more. */
+struct wait {
+        uint16_t code;
+        uint16_t asked;
+        const void *question;
+};
+
+static int ask_again(struct engine *engine, const struct wait *wait, struct wire_frame *frame,
+                     bool *ret_done, struct err *err)
+{
+        int rc = on_adopt(engine, frame, err);
+
+        if (rc != 0)
+                return rc;
+        /* Parked at the TCB before, at this one it never was. */
+        *ret_done = wait->code == engine_unpark_code;
+        return *ret_done ? 0 : send_frame(engine, wait->asked, 0, wait->question, err);
+}
+
 /* One frame while the engine waits for this one; the TCB's commands queue up behind it. */
-static int await_frame(struct engine *engine, uint16_t code, struct wire_frame *ret_frame,
+static int await_frame(struct engine *engine, const struct wait *wait, struct wire_frame *ret_frame,
                        bool *ret_done, struct err *err)
 {
+        const uint16_t code = wait->code;
         int rc = wire_link_receive(engine->core, ret_frame, err);
 
         if (rc != 0)
                 return rc;
+        if (ret_frame->message->code == engine_adopt_code)
+                return ask_again(engine, wait, ret_frame, ret_done, err);
         if (ret_frame->message->code == engine_command_code)
                 return queue_command(engine, ret_frame, err);
         if (ret_frame->message->code == engine_stop_code)
@@ -91,8 +137,10 @@ static int await_frame(struct engine *engine, uint16_t code, struct wire_frame *
 }
 
 /* 0 when the blob that was sent last is durable. */
-static int await_persisted(struct engine *engine, struct err *err)
+static int await_persisted(struct engine *engine, const struct engine_persist *persist,
+                           struct err *err)
 {
+        const struct wait wait = {engine_persisted_code, engine_persist_code, persist};
         struct wire_frame frame;
         struct engine_persisted persisted;
         bool done = false;
@@ -100,7 +148,7 @@ static int await_persisted(struct engine *engine, struct err *err)
 
         (void)busy_wait(&engine->busy_wait, wire_link_fd(engine->core));
         while (rc == 0 && !done)
-                rc = await_frame(engine, engine_persisted_code, &frame, &done, err);
+                rc = await_frame(engine, &wait, &frame, &done, err);
         if (rc == 0)
                 rc = wire_frame_decode(&frame, &persisted, sizeof(persisted), err);
         if (rc == 0 && persisted.sequence != engine->sequence)
@@ -118,7 +166,7 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
 
         engine->unswept = true;
         if (rc == 0 && engine->core != NULL)
-                rc = await_persisted(engine, &err);
+                rc = await_persisted(engine, &persist, &err);
         if (rc == 0)
                 return;
         if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
@@ -138,6 +186,7 @@ static void decide_detached(uint16_t code, struct engine_decided *ret_decided)
 int core_ask(struct engine *engine, uint16_t code, const void *question,
              struct engine_decided *ret_decided, struct err *err)
 {
+        const struct wait wait = {engine_decided_code, code, question};
         struct wire_frame frame;
         bool done = false;
         int rc;
@@ -148,13 +197,14 @@ int core_ask(struct engine *engine, uint16_t code, const void *question,
         }
         rc = send_frame(engine, code, 0, question, err);
         while (rc == 0 && !done)
-                rc = await_frame(engine, engine_decided_code, &frame, &done, err);
+                rc = await_frame(engine, &wait, &frame, &done, err);
         return rc != 0 ? rc : wire_frame_decode(&frame, ret_decided, sizeof(*ret_decided), err);
 }
 
 int core_park(struct engine *engine, const struct engine_parked *parked, const int fds[2],
               struct err *err)
 {
+        const struct wait wait = {.code = engine_unpark_code};
         struct wire_frame frame;
         bool done = engine->core == NULL;
         int rc = 0;
@@ -162,7 +212,7 @@ int core_park(struct engine *engine, const struct engine_parked *parked, const i
         if (engine->core != NULL)
                 rc = wire_link_send(engine->core, engine_parked_code, 0, 0, parked, fds, err);
         while (rc == 0 && !done)
-                rc = await_frame(engine, engine_unpark_code, &frame, &done, err);
+                rc = await_frame(engine, &wait, &frame, &done, err);
         if (rc != ERR_INTERRUPTED)
                 return rc;
         engine->stopping = true;
@@ -177,6 +227,7 @@ static int send_ready(struct engine *engine, struct err *err)
                                            .libtpms = wire_text(vtpm_library_version()),
                                            .sandbox = wire_text(engine->sandbox_words)};
 
+        engine->ready = true;
         return send_frame(engine, engine_ready_code, 0, &ready, err);
 }
 
@@ -261,13 +312,17 @@ static int run_command(struct engine *engine, struct bytes command, struct bytes
 
 static int answer_command(struct engine *engine, uint32_t id, struct bytes command, struct err *err)
 {
+        const uint32_t adoptions = engine->adoptions;
         struct engine_response response;
         int rc;
 
         if (engine->life.state == ENGINE_WAITING || !vtpm_is_loaded())
                 return protocol_error("command before start", err);
         rc = run_command(engine, command, &response.response, err);
-        return rc != 0 ? rc : send_frame(engine, engine_response_code, id, &response, err);
+        /* Whoever asked may be gone by now, and its successor did not ask. */
+        if (rc != 0 || engine->adoptions != adoptions)
+                return rc;
+        return send_frame(engine, engine_response_code, id, &response, err);
 }
 
 static int on_command(struct engine *engine, struct wire_frame *frame, struct err *err)
@@ -317,6 +372,7 @@ static const struct {
     {engine_start_code, on_start},     {engine_persisted_code, on_persisted},
     {engine_command_code, on_command}, {engine_stop_code, on_stop},
     {engine_wake_code, on_wake},       {engine_park_code, on_park},
+    {engine_adopt_code, on_adopt},
 };
 
 int core_receive(struct engine *engine, struct err *err)

@@ -62,7 +62,10 @@ struct engine {
         bool locked;       /* bound: the guest's next command needs the TCB's consent */
         bool served;       /* anything of QEMU's since the last engine_park */
         bool stopping;
-        uint64_t sequence; /* of the last PERSIST */
+        bool ready;         /* and has said so */
+        uint8_t last_event; /* that the TCB was told, 0: none yet */
+        uint32_t adoptions; /* TCBs after the first */
+        uint64_t sequence;  /* of the last PERSIST */
         struct busy_wait busy_wait;
         bool unswept; /* a save left memory behind that nobody uses */
         const char *sandbox_words;

@@ -281,7 +281,8 @@ static void on_started(void *user, const struct err *err)
                 on_died(user, err);
 }
 
-static const struct instance_user instance_ops = {on_started, on_event, on_died, on_ask};
+static const struct instance_user instance_ops = {on_started, on_event, on_died, on_ask,
+                                                  KEPT_USER_PEER};
 
 static void on_second_ready(void *user)
 {

@@ -5,6 +5,7 @@
 #define TCB_CONFIG_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/conf.h"
@@ -12,6 +13,7 @@
 struct tcb_config {
         char state[PATH_MAX];    /* --state: database, images, sockets */
         char programs[PATH_MAX]; /* where catena-vtpm and catena-arbiter are: beside us */
+        bool supervised;         /* descriptor 3 is our supervisor's; see keeper.h */
         char host_name[64];
         char tcti[256];
         uint64_t ptpm_timeout;    /* seconds; 0 (never in a file): no limit */

@@ -1,8 +1,10 @@
 #include "tcb/engine-host.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -19,8 +21,9 @@ struct engine_host {
         void *user;
         bool ready;
         bool dead;
-        bool asks;    /* and was not answered yet */
-        bool parking; /* was asked to */
+        bool asks;      /* and was not answered yet */
+        bool parking;   /* was asked to */
+        uint64_t nonce; /* until the engine has answered with it, what comes is not for us; or 0 */
         uint32_t init_count;
         uint64_t sequence; /* of the save that is not durable yet, 0 if none */
         engine_reply_fn *reply;
@@ -215,6 +218,41 @@ static int take_busy(struct engine_host *host, struct wire_frame *frame, struct 
         return rc != 0 ? rc : host->ops->parked(host->user, NULL, NULL, err);
 }
 
+/* The owner is told of the last event: it may have been told to nobody. */
+static int end_adoption(struct engine_host *host, const struct engine_adopted *adopted)
+{
+        const uint8_t event = adopted->event;
+
+        host->nonce = 0;
+        host->init_count = adopted->init_count;
+        if (!adopted->ready)
+                return 0;
+        host->ready = true;
+        stop_timeout(host);
+        host->ops->ready(host->user);
+        if (event != 0 && !host->dead)
+                host->ops->event(host->user, event, host->init_count);
+        return 0;
+}
+
+static int take_adopted(struct engine_host *host, struct wire_frame *frame, struct err *err)
+{
+        struct engine_adopted adopted;
+        int rc = wire_frame_decode(frame, &adopted, sizeof(adopted), err);
+
+        if (rc != 0)
+                return rc;
+        if (host->nonce == 0)
+                return err_set(err, ERR_MALFORMED, "engine: adopted unasked");
+        if (adopted.nonce != host->nonce)
+                return 0;
+        if (adopted.event > ENGINE_EVENT_REFUSED)
+                return err_set(err, ERR_MALFORMED, "engine: event of kind %u", adopted.event);
+        wire_text_copy(adopted.libtpms, host->libtpms, sizeof(host->libtpms));
+        wire_text_copy(adopted.sandbox, host->degraded, sizeof(host->degraded));
+        return end_adoption(host, &adopted);
+}
+
 static const struct {
         uint16_t code;
         int (*take)(struct engine_host *host, struct wire_frame *frame, struct err *err);
@@ -224,10 +262,16 @@ static const struct {
     {engine_failed_code, take_failure},    {engine_claim_code, take_claim},
     {engine_save_code, take_save},         {engine_restore_code, take_restore},
     {engine_parked_code, take_parked},     {engine_busy_code, take_busy},
+    {engine_adopted_code, take_adopted},
 };
 
 static int on_frame(void *user, struct wire_frame *frame, struct err *err)
 {
+        const struct engine_host *host = user;
+
+        if (host->nonce != 0 && frame->message->code != engine_adopted_code &&
+            frame->message->code != engine_failed_code)
+                return 0;
         for (size_t i = 0; i < ARRAY_SIZE(takers); i++)
                 if (takers[i].code == frame->message->code)
                         return takers[i].take(user, frame, err);
@@ -293,6 +337,17 @@ static int send_wake(struct engine_host *host, const struct engine_host_request 
         return wire_event_send(host->core, engine_wake_code, 0, 0, &wake, &request->data, err);
 }
 
+/* Takes fd. */
+static int listen_to(struct engine_host *host, const struct engine_host_request *request, int fd,
+                     struct err *err)
+{
+        return request->hub != NULL
+                   ? wire_event_new_in(request->hub, fd, &wire_engine_protocol, WIRE_CLIENT,
+                                       &link_ops, host, &host->core, err)
+                   : wire_event_new(request->event, fd, &wire_engine_protocol, WIRE_CLIENT,
+                                    &link_ops, host, &host->core, err);
+}
+
 static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
                           struct err *err)
 {
@@ -307,11 +362,7 @@ static int connect_engine(struct engine_host *host, const struct engine_host_req
                 fd_close(&core[0]);
                 return rc;
         }
-        rc = request->hub != NULL
-                 ? wire_event_new_in(request->hub, core[0], &wire_engine_protocol, WIRE_CLIENT,
-                                     &link_ops, host, &host->core, err)
-                 : wire_event_new(request->event, core[0], &wire_engine_protocol, WIRE_CLIENT,
-                                  &link_ops, host, &host->core, err);
+        rc = listen_to(host, request, core[0], err);
         if (rc != 0)
                 return rc;
         return request->wake != NULL ? send_wake(host, request, err)
@@ -334,6 +385,56 @@ int engine_host_start(const struct engine_host_request *request, struct engine_h
         }
         *ret_host = host;
         return 0;
+}
+
+static int ask_to_adopt(struct engine_host *host, const struct engine_host_request *request,
+                        int core, struct err *err)
+{
+        struct engine_adopt adopt = {.nonce = 0};
+        int AUTO_FD owned = core;
+        int rc = watch_answers(host, request->event, err);
+
+        if (rc != 0)
+                return rc;
+        if (getrandom(&adopt.nonce, sizeof(adopt.nonce), 0) != (ssize_t)sizeof(adopt.nonce))
+                return err_set_errno(err, errno, "draw a nonce");
+        host->nonce = adopt.nonce | 1; /* never 0 */
+        adopt.nonce = host->nonce;
+        rc = listen_to(host, request, TAKE_FD(owned), err);
+        if (rc != 0)
+                return rc;
+        wire_event_resume(host->core);
+        return wire_event_send(host->core, engine_adopt_code, 0, 0, &adopt, NULL, err);
+}
+
+int engine_host_adopt(const struct engine_host_request *request, int core,
+                      const struct spawn_child *child, struct engine_host **ret_host,
+                      struct err *err)
+{
+        struct engine_host *host = calloc(1, sizeof(*host));
+        int AUTO_FD owned = core;
+        int AUTO_FD pidfd = child->pidfd;
+        int rc;
+
+        if (host == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        host->ops = request->ops;
+        host->user = request->user;
+        host->engine.child = *child;
+        host->engine.child.pidfd = TAKE_FD(pidfd);
+        rc = ask_to_adopt(host, request, TAKE_FD(owned), err);
+        if (rc != 0) {
+                engine_host_free(host);
+                return rc;
+        }
+        *ret_host = host;
+        return 0;
+}
+
+void engine_host_look(const struct engine_host *host, int ret_fds[2])
+{
+        ret_fds[0] = wire_event_fd(host->core);
+        ret_fds[1] = host->engine.child.pidfd;
 }
 
 void engine_host_hand_over(struct engine_host *host, const struct engine_host_ops *ops, void *user)

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "base/spawn.h"
 #include "wire/engine.h"
 #include "wire/event.h"
 
@@ -60,6 +61,19 @@ struct engine_host_request {
 /* Starts an engine for the request's vTPM; ops tell what it asks and when it ends. */
 int engine_host_start(const struct engine_host_request *request, struct engine_host **ret_host,
                       struct err *err) MUST_CHECK;
+
+/*
+ * Takes over an engine that another TCB started: its core channel and its process, a sibling of
+ * ours. Of the request only event, hub, ops and user count. ops->ready() when the engine has
+ * answered; what it waited for it asks once more, and ops->event() repeats the last one that it
+ * sent. Takes core and the child's pidfd, also on failure.
+ */
+int engine_host_adopt(const struct engine_host_request *request, int core,
+                      const struct spawn_child *child, struct engine_host **ret_host,
+                      struct err *err) MUST_CHECK;
+
+/* What a supervisor keeps of it: fds of the core channel and the process; they stay the host's. */
+void engine_host_look(const struct engine_host *host, int ret_fds[2]);
 
 /* Another owner takes the engine over; its ops are told from now on. */
 void engine_host_hand_over(struct engine_host *host, const struct engine_host_ops *ops, void *user);

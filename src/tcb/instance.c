@@ -18,6 +18,7 @@
 static const struct sm_state states[] = {
     [INSTANCE_MANUFACTURING] = {"manufacturing", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_GONE)},
     [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_COMPLETING) |
+                                   SM_TO(INSTANCE_ADOPTING) | SM_TO(INSTANCE_PARKED) |
                                    SM_TO(INSTANCE_GONE)},
     [INSTANCE_STARTING] = {"starting", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_LIVE] = {"live", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_PARKING)},
@@ -25,6 +26,7 @@ static const struct sm_state states[] = {
                           SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_PARKED) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_PARKED] = {"parked", SM_TO(INSTANCE_WAKING) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_WAKING] = {"waking", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
+    [INSTANCE_ADOPTING] = {"adopting", SM_TO(INSTANCE_LIVE) | SM_TO(INSTANCE_IDLE)},
     [INSTANCE_COMPLETING] = {"completing", SM_TO(INSTANCE_IDLE)},
     [INSTANCE_GONE] = {"gone", 0},
 };
@@ -234,10 +236,44 @@ static void power_off(struct instance *instance)
         instance->n_descriptors = 0;
 }
 
+/* The supervisor -------------------------------------------------------------------------------
+ */
+
+void instance_keep(struct instance *instance)
+{
+        const struct kept_engine kept = {
+            .protocol = wire_engine_protocol.version,
+            .pid = (uint32_t)engine_host_pid(instance->engine),
+            .uid = instance->uid,
+            .user = (uint8_t)instance->ops->kept,
+        };
+        char name[SUPERVISOR_NAME_MAX + 1];
+        int fds[2];
+
+        if (instance->host->keeper == NULL)
+                return;
+        keeper_name("vtpm", instance->stored.block.uuid, name);
+        engine_host_look(instance->engine, fds);
+        keeper_put(instance->host->keeper, name, kept_engine_code, &kept, fds);
+        instance->kept = true;
+}
+
+void instance_unkeep(struct instance *instance)
+{
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        if (!instance->kept)
+                return;
+        instance->kept = false;
+        keeper_name("vtpm", instance->stored.block.uuid, name);
+        keeper_drop(instance->host->keeper, name);
+}
+
 static void end_engine(struct instance *instance)
 {
         note_use(instance);
         power_off(instance);
+        instance_unkeep(instance);
         commit_forget(instance->host->commit, instance);
         engine_host_free(TAKE(instance->engine));
         parking_end(instance);
@@ -266,7 +302,7 @@ void instance_interrupt_making(struct instance *instance)
 static void on_ready(void *user)
 {
         struct instance *instance = user;
-        bool woken;
+        bool started;
 
         (void)snprintf(instance->host->degraded, sizeof(instance->host->degraded), "%s",
                        engine_host_degraded(instance->engine));
@@ -274,11 +310,13 @@ static void on_ready(void *user)
                 making_ready(instance);
                 return;
         }
-        woken = instance->sm.state == INSTANCE_WAKING;
+        started = instance->sm.state == INSTANCE_STARTING;
         sm_move(&instance->sm, INSTANCE_LIVE);
         note_use(instance);
+        if (started)
+                instance_keep(instance);
         parking_live(instance);
-        if (!woken)
+        if (started)
                 instance->ops->started(instance->user, NULL);
 }
 
@@ -288,7 +326,7 @@ static bool is_up(const struct instance *instance)
         const unsigned state = instance->sm.state;
 
         return state == INSTANCE_LIVE || state == INSTANCE_PARKING || state == INSTANCE_PARKED ||
-               state == INSTANCE_WAKING;
+               state == INSTANCE_WAKING || state == INSTANCE_ADOPTING;
 }
 
 static void on_event(void *user, enum engine_event_kind kind, uint32_t init_count)
@@ -448,6 +486,73 @@ int instance_start_second(struct instance *instance, int control, const struct e
         return engine_host_start(&request, ret_engine, err);
 }
 
+/* Nobody else may get the number of a user that still runs. */
+static void note_uid(struct instance_host *host, uint32_t uid)
+{
+        const uint32_t n = uid - (uint32_t)host->config->uid_base - 1;
+
+        if (n < UIDS && n > host->next_uid)
+                host->next_uid = n;
+}
+
+static int adopt_live(struct instance *instance, struct keeper_left *left, struct err *err)
+{
+        const struct engine_host_request request = {.event = instance->host->event,
+                                                    .hub = instance->host->hub,
+                                                    .ops = &engine_ops,
+                                                    .user = instance};
+        struct spawn_child child = {.sibling = true};
+        struct kept_engine kept;
+        int rc = keeper_left_decode(left, kept_engine_code, &kept, sizeof(kept), err);
+
+        if (rc == 0 && kept.protocol != wire_engine_protocol.version)
+                rc = err_set(err, ERR_UNSUPPORTED, "its engine speaks version %u, we speak %u",
+                             kept.protocol, wire_engine_protocol.version);
+        if (rc == 0)
+                rc = drop_volatile(instance, err);
+        if (rc != 0)
+                return rc;
+        child.pid = (pid_t)kept.pid;
+        child.pidfd = TAKE_FD(left->fds[1]);
+        rc = engine_host_adopt(&request, TAKE_FD(left->fds[0]), &child, &instance->engine, err);
+        if (rc != 0)
+                return rc;
+        instance->uid = kept.uid;
+        sm_move(&instance->sm, INSTANCE_ADOPTING);
+        return 0;
+}
+
+static int adopt_parked(struct instance *instance, struct keeper_left *left, struct err *err)
+{
+        struct kept_parked kept;
+        int rc = keeper_left_decode(left, kept_parked_code, &kept, sizeof(kept), err);
+
+        if (rc == 0)
+                rc = parking_adopt(instance, &kept, left->fds, err);
+        if (rc == 0)
+                instance->uid = kept.uid;
+        return rc;
+}
+
+int instance_adopt(struct instance *instance, struct keeper_left *left,
+                   const struct instance_user *ops, void *user, struct err *err)
+{
+        int rc;
+
+        instance->ops = ops;
+        instance->user = user;
+        rc = power_on(instance, err);
+        if (rc != 0)
+                return rc;
+        rc = left->message->code == kept_parked_code ? adopt_parked(instance, left, err)
+                                                     : adopt_live(instance, left, err);
+        if (rc != 0)
+                return err_wrap(err, "vTPM %s", instance->stored.name);
+        instance->kept = true;
+        note_uid(instance->host, instance->uid);
+        return 0;
+}
+
 void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
                            const struct instance_user *ops, void *user)
 {
@@ -463,6 +568,7 @@ void instance_adopt_engine(struct instance *instance, struct engine_host *engine
         engine_host_hand_over(engine, &engine_ops, instance);
         sm_move(&instance->sm, INSTANCE_STARTING);
         sm_move(&instance->sm, INSTANCE_LIVE);
+        instance_keep(instance);
 }
 
 /* Life ----------------------------------------------------------------------------------------- */

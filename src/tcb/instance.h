@@ -3,6 +3,7 @@
  *
  *   manufacturing -> idle -> starting -> live -> idle, idle -> completing -> idle, idle -> gone
  *   live -> parking -> parked -> waking -> live, and each of them -> idle; see parking.h
+ *   idle -> adopting -> live: the TCB before us started its engine; see keeper.h
  *
  * An engine that dies takes the instance back to idle; whoever uses it is told. While completing,
  * more keys are made (making.h); whoever wants the instance then simply ends that.
@@ -16,6 +17,7 @@
 #include "tcb/config.h"
 #include "tcb/descriptors.h"
 #include "tcb/engine-host.h"
+#include "tcb/keeper.h"
 #include "tcb/measure.h"
 
 enum instance_state {
@@ -27,6 +29,7 @@ enum instance_state {
         INSTANCE_PARKING,
         INSTANCE_PARKED,
         INSTANCE_WAKING,
+        INSTANCE_ADOPTING,
         INSTANCE_GONE,
 };
 
@@ -40,6 +43,7 @@ struct instance_host {
         const struct measurements *measurements;
         char engine_path[PATH_MAX];
         struct vmm_zygote *zygote; /* of all engines */
+        struct keeper *keeper;     /* NULL: nothing outlives this process */
         struct parking *parking;   /* NULL: nothing is parked */
         struct descriptors descriptors;
         uint32_t next_uid;  /* engines and guests of this process so far */
@@ -76,6 +80,7 @@ struct instance_user {
         void (*died)(void *user, const struct err *err);
         /* Of an instance started with ENGINE_START_BOUND: engine_host_decide() answers. */
         int (*ask)(void *user, const struct engine_question *question, struct err *err);
+        enum kept_user kept; /* who it is, to the next TCB */
 };
 
 struct bound;
@@ -103,6 +108,7 @@ struct instance {
         uint32_t init_count;
         uint64_t last_use; /* it started, saved or ended then; seconds since 1970, 0: not yet */
         uint32_t uid;
+        bool kept;            /* at the supervisor's */
         bool using_up;        /* waking: that its state is used up is not durable yet */
         uint64_t used_up_due; /* waking: the engine's number of that save, to be told then */
         const struct instance_user *ops;
@@ -144,6 +150,17 @@ int instance_start_second(struct instance *instance, int control, const struct e
                           void *user, struct engine_host **ret_engine, struct err *err) MUST_CHECK;
 void instance_adopt_engine(struct instance *instance, struct engine_host *engine,
                            const struct instance_user *ops, void *user);
+
+/*
+ * Takes over the engine that was left of an idle instance, or its parked state. Its user is told
+ * what it is told of a live one, died() too; not started().
+ */
+int instance_adopt(struct instance *instance, struct keeper_left *left,
+                   const struct instance_user *ops, void *user, struct err *err) MUST_CHECK;
+
+/* parking.c: the supervisor keeps its engine for the next TCB; or no longer what it kept. */
+void instance_keep(struct instance *instance);
+void instance_unkeep(struct instance *instance);
 
 /* parking.c: a woken engine on this state. The instance stays as it is if that fails. */
 int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,

@@ -83,8 +83,22 @@ bool host_keys_exist(struct store *store)
         return store_get_record(store, RECORD_STORAGE_KEY, &sealed, &len, &err) != ERR_NOT_FOUND;
 }
 
-static int load_storage_key(struct store *store, struct ptpm *ptpm, struct secret **ret_key,
-                            struct err *err)
+/* The key that the TCB before us unsealed. */
+static int take_over_key(struct store *store, const struct secret *kept, struct secret **ret_key,
+                         struct err *err)
+{
+        struct secret AUTO_SECRET *key = NULL;
+        int rc = secret_new_copy(kept->data, kept->len, &key, err);
+
+        if (rc == 0)
+                rc = store_unlock(store, key, err);
+        if (rc == 0)
+                *ret_key = TAKE(key);
+        return rc;
+}
+
+static int unseal_or_make_key(struct store *store, struct ptpm *ptpm, struct secret **ret_key,
+                              struct err *err)
 {
         uint8_t AUTO_FREE *sealed = NULL;
         size_t len;
@@ -96,6 +110,20 @@ static int load_storage_key(struct store *store, struct ptpm *ptpm, struct secre
         if (rc != 0)
                 return rc;
         return unseal_key(store, ptpm, (struct bytes){sealed, len}, ret_key, err);
+}
+
+static int load_storage_key(struct store *store, struct ptpm *ptpm, struct keeper *keeper,
+                            struct secret **ret_key, struct err *err)
+{
+        const struct secret *kept = keeper_key(keeper);
+        int rc;
+
+        if (kept != NULL)
+                return take_over_key(store, kept, ret_key, err);
+        rc = unseal_or_make_key(store, ptpm, ret_key, err);
+        if (rc == 0)
+                keeper_put_key(keeper, *ret_key);
+        return rc;
 }
 
 /*
@@ -211,8 +239,8 @@ static int fill(struct host_keys *ret, const struct key_record *keys, struct err
         return 0;
 }
 
-int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret_keys,
-                   struct err *err)
+int host_keys_load(struct store *store, struct ptpm *ptpm, struct keeper *keeper,
+                   struct host_keys *ret_keys, struct err *err)
 {
         struct secret AUTO_SECRET *storage = NULL;
         struct secret AUTO_SECRET *auth = NULL;
@@ -223,7 +251,7 @@ int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret
         int rc;
 
         if (check_ek(store, ptpm, &ek_is_known, err) != 0 ||
-            load_storage_key(store, ptpm, &storage, err) != 0 ||
+            load_storage_key(store, ptpm, keeper, &storage, err) != 0 ||
             (!ek_is_known && commit(store, RECORD_PTPM_EK, ptpm_ek_public(ptpm), err) != 0) ||
             kdf_derive(
                 &(struct kdf_request){.key = storage, .label = "ptpm key authorisation", .len = 32},

@@ -6,6 +6,7 @@
 #define TCB_KEYS_H
 
 #include "store/store.h"
+#include "tcb/keeper.h"
 #include "tcb/ptpm.h"
 #include "tpmwire/name.h"
 
@@ -24,12 +25,13 @@ bool host_keys_exist(struct store *store);
 
 /*
  * Unlocks the store with the unsealed storage key, or seals a new one into an empty store; then
- * loads AK and CEK or makes them. ERR_NOT_TRUSTED: the pTPM does not unseal, the host booted
+ * loads AK and CEK or makes them. A supervisor (keeper, or NULL) keeps the key for the TCBs after
+ * this one, which do not unseal it. ERR_NOT_TRUSTED: the pTPM does not unseal, the host booted
  * something else, or its EK is not the one of the first start. ERR_ROLLBACK and ERR_DAMAGED as
  * store_unlock().
  */
-int host_keys_load(struct store *store, struct ptpm *ptpm, struct host_keys *ret_keys,
-                   struct err *err) MUST_CHECK;
+int host_keys_load(struct store *store, struct ptpm *ptpm, struct keeper *keeper,
+                   struct host_keys *ret_keys, struct err *err) MUST_CHECK;
 void host_keys_done(struct host_keys *keys);
 
 #endif

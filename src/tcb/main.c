@@ -23,6 +23,7 @@ static const char usage[] =
     "  --config FILE  configuration (default: DIR/catena.conf with --state, else\n"
     "                 /etc/catena/catena.conf)\n"
     "  --debug        log more\n"
+    "  --supervised   started by catena-supervisor, through descriptor 3\n"
     "  --config-manual  print catena.conf(5)\n"
     "  --version, --help\n";
 
@@ -30,19 +31,17 @@ struct arguments {
         const char *state;
         const char *config;
         enum log_level level;
+        bool supervised;
 };
 
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, struct arguments *ret)
 {
         static const struct option options[] = {
-            {"state", required_argument, NULL, 's'},
-            {"config", required_argument, NULL, 'c'},
-            {"debug", no_argument, NULL, 'd'},
-            {"version", no_argument, NULL, 'V'},
-            {"config-manual", no_argument, NULL, 'm'},
-            {"help", no_argument, NULL, 'h'},
-            {NULL, 0, NULL, 0},
+            {"state", required_argument, NULL, 's'}, {"config", required_argument, NULL, 'c'},
+            {"debug", no_argument, NULL, 'd'},       {"supervised", no_argument, NULL, 'S'},
+            {"version", no_argument, NULL, 'V'},     {"config-manual", no_argument, NULL, 'm'},
+            {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
         };
         int c;
 
@@ -56,6 +55,9 @@ static int parse(int argc, char **argv, struct arguments *ret)
                         break;
                 case 'd':
                         ret->level = LOG_LEVEL_DEBUG;
+                        break;
+                case 'S':
+                        ret->supervised = true;
                         break;
                 case 'V':
                         (void)puts("catena-tcb " CATENA_VERSION);
@@ -108,6 +110,7 @@ static int load_config(const struct arguments *arguments, struct tcb_config *con
         if (strlen(state) >= sizeof(config->state))
                 return err_set(err, ERR_USAGE, "state directory: path too long");
         (void)snprintf(config->state, sizeof(config->state), "%s", state);
+        config->supervised = arguments->supervised;
         return find_programs(config->programs, err);
 }
 
@@ -124,6 +127,9 @@ int main(int argc, char **argv)
         (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-tcb", arguments.level);
         (void)prctl(PR_SET_DUMPABLE, 0);
+        /* Executed by its descriptor a program is called by that number. */
+        if (arguments.supervised)
+                (void)prctl(PR_SET_NAME, "catena-tcb");
         descriptors_raise(); /* the usual soft limit is for programs that use select(2) */
         rc = load_config(&arguments, &config, &err);
         if (rc == 0)

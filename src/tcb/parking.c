@@ -153,19 +153,41 @@ static void go_on(struct instance *instance)
         tell(instance, 1);
 }
 
+/* In place of its engine: the next TCB wakes it. */
+static void keep_channels(const struct parked *parked)
+{
+        const struct instance *instance = parked->instance;
+        const struct kept_parked kept = {
+            .uid = instance->uid,
+            .user = (uint8_t)instance->ops->kept,
+            .init_count = parked->state.init_count,
+            .buffer_size = parked->state.buffer_size,
+            .locality = parked->state.locality,
+            .marks = parked->state.marks,
+        };
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        if (instance->host->keeper == NULL)
+                return;
+        keeper_name("vtpm", instance->stored.block.uuid, name);
+        keeper_put(instance->host->keeper, name, kept_parked_code, &kept, parked->fds);
+}
+
 static void on_sealed(void *user, uint64_t value)
 {
         struct parked *parked = user;
         struct instance *instance = parked->instance;
 
         (void)value;
+        keep_channels(parked);
         engine_host_free(TAKE(instance->engine));
         ring_remove(instance->host->parking, instance);
         sm_move(&instance->sm, INSTANCE_PARKED);
         tell(instance, 0);
 }
 
-static int keep(struct instance *instance, const struct engine_parked *state, int fds[2],
+/* Takes the channels. */
+static int hold(struct instance *instance, const struct engine_parked *state, int fds[2],
                 struct err *err)
 {
         struct parked *parked = calloc(1, sizeof(*parked));
@@ -177,9 +199,39 @@ static int keep(struct instance *instance, const struct engine_parked *state, in
         for (int i = CONTROL; i <= DATA; i++)
                 parked->fds[i] = TAKE_FD(fds[i]);
         instance->parked = parked;
-        if (watch_channels(instance->host->parking, parked, err) != 0)
-                return err->code;
-        return instance_put_volatile(instance, state->volatile_state, on_sealed, parked, err);
+        return watch_channels(instance->host->parking, parked, err);
+}
+
+static int keep(struct instance *instance, const struct engine_parked *state, int fds[2],
+                struct err *err)
+{
+        int rc = hold(instance, state, fds, err);
+
+        return rc != 0 ? rc
+                       : instance_put_volatile(instance, state->volatile_state, on_sealed,
+                                               instance->parked, err);
+}
+
+/* Whether its state is there shows when it wakes. */
+int parking_adopt(struct instance *instance, const struct kept_parked *kept, int fds[2],
+                  struct err *err)
+{
+        const struct engine_parked state = {.init_count = kept->init_count,
+                                            .buffer_size = kept->buffer_size,
+                                            .locality = kept->locality,
+                                            .marks = kept->marks};
+        int rc;
+
+        if (instance->host->parking == NULL)
+                return err_set(err, ERR_UNSUPPORTED, "nothing is parked here");
+        rc = hold(instance, &state, fds, err);
+        if (rc != 0) {
+                release(instance);
+                return rc;
+        }
+        instance->init_count = kept->init_count;
+        sm_move(&instance->sm, INSTANCE_PARKED);
+        return 0;
 }
 
 int parking_answer(struct instance *instance, const struct engine_parked *parked, int fds[2],
@@ -252,6 +304,8 @@ static void wake(struct instance *instance)
                 instance_fail(instance, &err);
                 return;
         }
+        /* It has its state and both channels; that the state is used up is not durable yet. */
+        instance_keep(instance);
         release(instance);
         sm_move(&instance->sm, INSTANCE_WAKING);
 }

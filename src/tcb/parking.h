@@ -1,8 +1,9 @@
 /*
  * Parking: a vTPM whose guest is idle costs no process. Its engine hands over its volatile state
  * and QEMU's two channels and ends; the state is sealed in the store, and the first byte on either
- * channel has another engine go on with it. Only this process wakes what it parked: after its own
- * end there is no guest any more, and a state that was left over is dropped at the next start.
+ * channel has another engine go on with it. Only this process wakes what it parked, or the next TCB
+ * if a supervisor gives it the two channels: otherwise there is no guest any more, and a state that
+ * was left over is dropped at the next start.
  *
  *   live --engine_park--> parking --state durable--> parked --first byte--> waking --> live
  *
@@ -48,5 +49,9 @@ void parking_live(struct instance *instance);
 int parking_answer(struct instance *instance, const struct engine_parked *parked, int fds[2],
                    struct err *err) MUST_CHECK;
 void parking_end(struct instance *instance);
+
+/* instance.c: what the TCB before us parked. Takes the two channels. */
+int parking_adopt(struct instance *instance, const struct kept_parked *kept, int fds[2],
+                  struct err *err) MUST_CHECK;
 
 #endif

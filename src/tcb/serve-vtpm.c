@@ -197,8 +197,15 @@ static void on_engine_started(void *user, const struct err *err)
                 on_engine_died(user, err);
 }
 
-static const struct instance_user open_ops = {
-    .started = on_engine_started, .event = on_engine_event, .died = on_engine_died};
+static const struct instance_user open_ops = {.started = on_engine_started,
+                                              .event = on_engine_event,
+                                              .died = on_engine_died,
+                                              .kept = KEPT_USER_CLIENT};
+
+int vtpm_adopt_opened(struct instance *instance, struct keeper_left *left, struct err *err)
+{
+        return instance_adopt(instance, left, &open_ops, instance, err);
+}
 
 /* The socket can be used at once; what comes before the engine is ready waits in it. */
 static int serve_open(struct tcb *tcb, const void *message, struct request *request,

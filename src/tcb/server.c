@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #define CLIENTS_MAX 256
+#define KEPT_NAME   "server"
 #define BACKLOG     4096
 
 /* That are taken in a second. */
@@ -147,7 +148,7 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 }
 
 /* Bound under a umask: nobody else can connect in between. */
-static int listen_at(struct server *server, struct err *err)
+static int make_socket(struct server *server, struct err *err)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         mode_t before;
@@ -165,6 +166,22 @@ static int listen_at(struct server *server, struct err *err)
         (void)umask(before);
         if (rc < 0 || listen(server->fd, BACKLOG) < 0)
                 return err_set_errno(err, errno, "listen at %s", server->path);
+        keeper_put(server->tcb->keeper, KEPT_NAME, kept_server_code, &(const struct kept_server){0},
+                   &server->fd);
+        return 0;
+}
+
+static int listen_at(struct server *server, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *left = keeper_take(server->tcb->keeper, KEPT_NAME);
+        int rc = 0;
+
+        if (left != NULL && left->message->code == kept_server_code)
+                server->fd = TAKE_FD(left->fds[0]);
+        else
+                rc = make_socket(server, err);
+        if (rc != 0)
+                return rc;
         rc = sd_event_add_io(server->tcb->event, &server->source, server->fd, EPOLLIN,
                              on_connection, server);
         /* A connection that cannot be taken (no descriptors left) stays ready: not a busy loop. */

@@ -10,7 +10,10 @@
 
 #define SERVER_SOCKET "run/tcb.sock"
 
-/* Listens on SERVER_SOCKET in the state directory. */
+/*
+ * Listens on SERVER_SOCKET in the state directory, or goes on with the socket that a supervisor
+ * kept: who connected meanwhile waits in it.
+ */
 int server_new(struct tcb *tcb, struct server **ret_server, struct err *err) MUST_CHECK;
 void server_free(struct server *server);
 
@@ -20,6 +23,10 @@ struct server_row {
         int (*serve)(struct tcb *tcb, const void *message, struct request *request,
                      struct err *err);
 };
+
+/* An engine that a client of the TCB before us opened by itself (tcb_vtpm_open). */
+int vtpm_adopt_opened(struct instance *instance, struct keeper_left *left,
+                      struct err *err) MUST_CHECK;
 
 /* Tables by subject, each ended by code 0; server.c tries them in order. */
 extern const struct server_row server_rows_host[];

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "tcb/accel-note.h"
+#include "tcb/adopt.h"
 #include "tcb/bound.h"
 #include "tcb/complete.h"
 #include "tcb/known-answer.h"
@@ -24,7 +25,8 @@
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
 
-#define END_USEC UINT64_C(8000000) /* for guests to power off when the TCB ends */
+#define SUPERVISOR_FD 3
+#define END_USEC      UINT64_C(8000000) /* for guests to power off when the TCB ends */
 
 static int make_dirs(struct tcb *tcb, struct err *err)
 {
@@ -39,6 +41,31 @@ static int make_dirs(struct tcb *tcb, struct err *err)
                         return err->code;
         tcb->images = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return tcb->images < 0 ? err_set_errno(err, errno, "open %s", path) : 0;
+}
+
+/* Another build takes over. */
+static void on_leave(void *user)
+{
+        struct tcb *tcb = user;
+
+        log_info(NULL, "leaves engines and guests to the next trusted core");
+        (void)sd_event_exit(tcb->event, 0);
+}
+
+static const struct keeper_ops keeper_ops = {on_leave};
+
+static int open_keeper(struct tcb *tcb, struct err *err)
+{
+        int rc;
+
+        if (!tcb->config.supervised)
+                return 0;
+        if (fcntl(SUPERVISOR_FD, F_SETFD, FD_CLOEXEC) < 0)
+                return err_set(err, ERR_USAGE, "not started by catena-supervisor");
+        rc = keeper_new(SUPERVISOR_FD, &tcb->keeper, err);
+        if (rc == 0 && keeper_why(tcb->keeper)[0] != '\0')
+                log_info(NULL, "goes on for one that %s", keeper_why(tcb->keeper));
+        return rc;
 }
 
 static void on_ptpm_lost(void *user, const struct err *err)
@@ -56,7 +83,7 @@ static int open_platform(struct tcb *tcb, struct err *err)
         if (tcb_config_path(&tcb->config, "tcb.db", path, err) != 0 ||
             store_open(path, &tcb->store, err) != 0 ||
             ptpm_new(&tcb->config, !host_keys_exist(tcb->store), &tcb->ptpm, err) != 0 ||
-            host_keys_load(tcb->store, tcb->ptpm, &tcb->keys, err) != 0 ||
+            host_keys_load(tcb->store, tcb->ptpm, tcb->keeper, &tcb->keys, err) != 0 ||
             measure_host(&tcb->config, tcb->ptpm, &tcb->measurements, err) != 0)
                 return err->code;
         return ptpm_attach(tcb->ptpm, tcb->event, on_ptpm_lost, tcb, err);
@@ -102,15 +129,19 @@ static int open_instances(struct tcb *tcb, struct err *err)
         if (commit_new(tcb->event, tcb->store, &tcb->commit, err) != 0 ||
             wire_hub_new(tcb->event, on_engines_served, tcb, &host->hub, err) != 0 ||
             tcb_config_program(&tcb->config, "catena-vtpm", host->engine_path, err) != 0 ||
-            vmm_zygote_new(host->engine_path, &host->zygote, err) != 0 ||
-            vmm_zygote_warm(host->zygote, err) != 0)
+            vmm_zygote_new(host->engine_path, &host->zygote, err) != 0)
                 return err->code;
+        if (tcb->keeper != NULL)
+                vmm_zygote_set_siblings(host->zygote);
         host->event = tcb->event;
+        host->keeper = tcb->keeper;
         host->store = tcb->store;
         host->commit = tcb->commit;
         host->config = &tcb->config;
         host->measurements = &tcb->measurements;
         descriptors_init(&host->descriptors);
+        if (vmm_zygote_warm(host->zygote, err) != 0)
+                return err->code;
         if (test_manufacture(host, err) != 0)
                 return err->code;
         if (parking_new(host, &host->parking, err) != 0 ||
@@ -122,6 +153,8 @@ static int open_instances(struct tcb *tcb, struct err *err)
         rc = vms_load(tcb, err);
         if (rc == 0)
                 rc = bounds_load(tcb, err);
+        if (rc == 0)
+                rc = adopt_instances(tcb, err);
         return rc != 0 ? rc : complete_new(tcb, &tcb->complete, err);
 }
 
@@ -203,11 +236,15 @@ int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *
         if (rc == 0)
                 rc = make_dirs(tcb, err);
         if (rc == 0)
+                rc = open_keeper(tcb, err);
+        if (rc == 0)
                 rc = open_platform(tcb, err);
         if (rc == 0)
                 rc = open_instances(tcb, err);
         if (rc == 0)
                 rc = server_new(tcb, &tcb->server, err);
+        if (rc == 0)
+                rc = keeper_attach(tcb->keeper, tcb->event, &keeper_ops, tcb, err);
         if (rc != 0) {
                 tcb_close(tcb);
                 return rc;
@@ -233,12 +270,31 @@ static void end_instances(struct tcb *tcb)
         }
 }
 
+/*
+ * What nobody may lose is closed in order. All else is left as it is: this process ends, and to end
+ * an engine would end a guest.
+ */
+static void leave(struct tcb *tcb)
+{
+        struct err err = {0};
+
+        if (tcb->commit != NULL && commit_flush(tcb->commit, &err) != 0)
+                log_error((&(struct log_fields){.op = "commit", .err = &err}),
+                          "what was not acknowledged is left to the next trusted core");
+        ptpm_free(tcb->ptpm);
+        store_close(tcb->store);
+}
+
 void tcb_close(struct tcb *tcb)
 {
         struct err err = {0};
 
         if (tcb == NULL)
                 return;
+        if (tcb->keeper != NULL && !tcb->ending) {
+                leave(tcb);
+                return;
+        }
         sd_event_source_disable_unref(tcb->end_timer);
         while (tcb->vms != NULL)
                 vm_free(tcb->vms);
@@ -267,6 +323,8 @@ void tcb_close(struct tcb *tcb)
         host_keys_done(&tcb->keys);
         store_close(tcb->store);
         fd_close(&tcb->images);
+        keeper_end(tcb->keeper);
+        keeper_free(tcb->keeper);
         sd_event_unref(tcb->event);
         free(tcb);
 }
@@ -277,6 +335,7 @@ int tcb_run(struct tcb *tcb, struct err *err)
 
         log_info(NULL, "%s serves at %s, pTPM: %s", tcb->config.host_name, tcb->config.state,
                  ptpm_kind(tcb->ptpm));
+        keeper_serve(tcb->keeper);
         (void)sd_notify(0, "READY=1");
         rc = sd_event_loop(tcb->event);
         if (rc < 0)

@@ -16,6 +16,7 @@ struct server;
 struct tcb {
         struct tcb_config config;
         sd_event *event;
+        struct keeper *keeper; /* NULL: no supervisor */
         struct store *store;
         struct ptpm *ptpm;
         struct measurements measurements;
@@ -38,7 +39,10 @@ struct tcb {
 /* Opens everything in order: store, pTPM, measurements, keys, instances, VMs, socket. */
 int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *err) MUST_CHECK;
 
-/* Stops every VM and engine, commits, closes. NULL is allowed. */
+/*
+ * Stops every VM and engine, commits, closes. With a supervisor engines and guests are left to the
+ * next TCB instead, unless all was asked to end. NULL is allowed.
+ */
 void tcb_close(struct tcb *tcb);
 
 /* Serves until SIGTERM or SIGINT (0), or until it cannot go on. */

@@ -30,7 +30,7 @@ static int start(const char *tcti, struct err *err)
         memset(&rig.keys, 0x5a, sizeof(rig.keys));
         assert_ok(store_open(rig.path, &rig.store, err), err);
         assert_ok(ptpm_new(&config, !host_keys_exist(rig.store), &rig.ptpm, err), err);
-        return host_keys_load(rig.store, rig.ptpm, &rig.keys, err);
+        return host_keys_load(rig.store, rig.ptpm, NULL, &rig.keys, err);
 }
 
 static void stop(void)

@@ -258,8 +258,10 @@ static void on_engine_died(void *user, const struct err *err)
         vm_kill(vm, reason.text);
 }
 
-static const struct instance_user instance_ops = {
-    .started = on_engine_started, .event = on_engine_event, .died = on_engine_died};
+static const struct instance_user instance_ops = {.started = on_engine_started,
+                                                  .event = on_engine_event,
+                                                  .died = on_engine_died,
+                                                  .kept = KEPT_USER_VM};
 
 int vm_start_engine(struct vm *vm, struct err *err)
 {

@@ -16,7 +16,7 @@
 
 #define CHANNEL_FD 3
 #define ANSWER_MS  10000
-#define FDINFO_MAX 4096
+#define PROC_MAX   8192
 #define DIED       1 /* ask(): the zygote is gone, nothing was forked */
 
 struct vmm_zygote {
@@ -24,6 +24,7 @@ struct vmm_zygote {
         struct spawn_child child; /* pid 0: none */
         struct wire_link *link;
         uint32_t id;
+        bool siblings;
 };
 
 int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err)
@@ -40,6 +41,11 @@ int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err 
         zygote->child.pidfd = -1;
         *ret_zygote = zygote;
         return 0;
+}
+
+void vmm_zygote_set_siblings(struct vmm_zygote *zygote)
+{
+        zygote->siblings = true;
 }
 
 static void stop(struct vmm_zygote *zygote)
@@ -72,6 +78,7 @@ static int start(struct vmm_zygote *zygote, struct err *err)
             .n_fds = ARRAY_SIZE(fds),
             .isolate =
                 SPAWN_ISOLATE_USER | SPAWN_ISOLATE_NET | SPAWN_ISOLATE_MOUNT | SPAWN_ISOLATE_IPC,
+            .sibling = zygote->siblings,
         };
         int pair[2];
         int rc = fd_socketpair(SOCK_SEQPACKET, pair, err);
@@ -93,24 +100,53 @@ int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err)
         return zygote->link != NULL ? 0 : start(zygote, err);
 }
 
+/* What a line of a file of /proc says, as a number; -1: nothing. */
+static long read_number(const char *path, const char *label)
+{
+        uint8_t AUTO_FREE *text = NULL;
+        struct err ignored = {0};
+        const char *line;
+        size_t len;
+
+        if (fs_read_file(path, PROC_MAX, &text, &len, &ignored) != 0)
+                return -1;
+        line = strstr((const char *)text, label);
+        return line == NULL ? -1 : strtol(line + strlen(label), NULL, 10);
+}
+
+static bool has_ended(int pidfd)
+{
+        struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+
+        return poll(&polled, 1, 0) != 0;
+}
+
+/* It has our parent, and while it runs its number is its own. */
+static int identify_sibling(int pidfd, pid_t *ret_pid, struct err *err)
+{
+        char path[64];
+        long pid;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        pid = read_number(path, "\nPid:");
+        (void)snprintf(path, sizeof(path), "/proc/%ld/status", pid);
+        if (pid <= 0 || read_number(path, "\nPPid:") != (long)getppid() || has_ended(pidfd))
+                return err_set(err, ERR_FAILED, "zygote: what it forked is not there");
+        *ret_pid = (pid_t)pid;
+        return 0;
+}
+
 /* The kernel's word for which process a pidfd is; it must be our own child. */
-static int identify(int pidfd, pid_t *ret_pid, struct err *err)
+static int identify_child(int pidfd, pid_t *ret_pid, struct err *err)
 {
         siginfo_t info = {0};
-        uint8_t AUTO_FREE *text = NULL;
         char path[64];
-        const char *line;
-        long pid = -1;
-        size_t len;
+        long pid;
 
         (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
         if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
                 return err_set_errno(err, errno, "zygote: not a child of ours");
-        if (fs_read_file(path, FDINFO_MAX, &text, &len, err) != 0)
-                return err->code;
-        line = strstr((const char *)text, "\nPid:");
-        if (line != NULL)
-                pid = strtol(line + sizeof("\nPid:") - 1, NULL, 10);
+        pid = read_number(path, "\nPid:");
         /* -1: it has ended, and as our child waits to be reaped under the number in info. */
         if (pid < 0)
                 pid = info.si_pid;
@@ -120,10 +156,11 @@ static int identify(int pidfd, pid_t *ret_pid, struct err *err)
         return 0;
 }
 
-static int take_answer(struct wire_frame *frame, struct spawn_child *ret_child, struct err *err)
+static int take_answer(const struct vmm_zygote *zygote, struct wire_frame *frame,
+                       struct spawn_child *ret_child, struct err *err)
 {
         struct zygote_refused refused;
-        struct spawn_child child = {.pidfd = -1};
+        struct spawn_child child = {.pidfd = -1, .sibling = zygote->siblings};
         int AUTO_FD pidfd = -1;
         int rc;
 
@@ -132,7 +169,8 @@ static int take_answer(struct wire_frame *frame, struct spawn_child *ret_child, 
                 return rc != 0 ? rc : err_set_errno(err, (int)refused.errnum, "fork an engine");
         }
         pidfd = TAKE_FD(frame->fds[0]);
-        rc = identify(pidfd, &child.pid, err);
+        rc = zygote->siblings ? identify_sibling(pidfd, &child.pid, err)
+                              : identify_child(pidfd, &child.pid, err);
         if (rc != 0)
                 return rc;
         child.pidfd = TAKE_FD(pidfd);
@@ -175,7 +213,7 @@ static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *reque
         }
         if (wire_link_receive(zygote->link, &frame, err) != 0)
                 return DIED;
-        rc = take_answer(&frame, ret_child, err);
+        rc = take_answer(zygote, &frame, ret_child, err);
         wire_frame_close_fds(&frame);
         return rc;
 }

@@ -15,6 +15,10 @@ struct vmm_zygote;
 int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err) MUST_CHECK;
 void vmm_zygote_free(struct vmm_zygote *zygote);
 
+/* Its engines, and itself, are to be our siblings, who outlive us; see spawn.h. Before the first.
+ */
+void vmm_zygote_set_siblings(struct vmm_zygote *zygote);
+
 /* Starts the process if it does not run; it is ready when it answers the first fork. */
 int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err) MUST_CHECK;
 

@@ -1,9 +1,12 @@
 #include "wire/event.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+#define DRAIN_MSEC 10000
 
 struct wire_event {
         struct wire_link *link;
@@ -101,14 +104,13 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
         return 0;
 }
 
-/* Not watched yet. */
-static int make(int fd, const struct wire_protocol *protocol, enum wire_role self,
-                const struct wire_event_ops *ops, void *user, struct wire_event **ret,
-                struct err *err)
+/* Not watched yet. Takes the link, also on failure. */
+static int make_of(struct wire_link *link, const struct wire_event_ops *ops, void *user,
+                   struct wire_event **ret, struct err *err)
 {
-        int AUTO_FD owned = fd;
-        struct wire_event *we = NULL;
-        int rc = fd_set_nonblocking(owned, err);
+        struct wire_link AUTO_LINK *owned = link;
+        struct wire_event *we;
+        int rc = fd_set_nonblocking(wire_link_fd(link), err);
 
         if (rc != 0)
                 return rc;
@@ -117,21 +119,26 @@ static int make(int fd, const struct wire_protocol *protocol, enum wire_role sel
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         we->ops = ops;
         we->user = user;
-        rc = wire_link_new(TAKE_FD(owned), protocol, self, &we->link, err);
-        if (rc != 0) {
-                free(we);
-                return rc;
-        }
+        we->link = TAKE(owned);
         *ret = we;
         return 0;
 }
 
-int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
-                   enum wire_role self, const struct wire_event_ops *ops, void *user,
-                   struct wire_event **ret, struct err *err)
+static int make(int fd, const struct wire_protocol *protocol, enum wire_role self,
+                const struct wire_event_ops *ops, void *user, struct wire_event **ret,
+                struct err *err)
+{
+        struct wire_link *link;
+        int rc = wire_link_new(fd, protocol, self, &link, err);
+
+        return rc != 0 ? rc : make_of(link, ops, user, ret, err);
+}
+
+int wire_event_take(sd_event *event, struct wire_link *link, const struct wire_event_ops *ops,
+                    void *user, struct wire_event **ret, struct err *err)
 {
         struct wire_event *we = NULL;
-        int rc = make(fd, protocol, self, ops, user, &we, err);
+        int rc = make_of(link, ops, user, &we, err);
 
         if (rc != 0)
                 return rc;
@@ -142,6 +149,16 @@ int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol
         }
         *ret = we;
         return 0;
+}
+
+int wire_event_new(sd_event *event, int fd, const struct wire_protocol *protocol,
+                   enum wire_role self, const struct wire_event_ops *ops, void *user,
+                   struct wire_event **ret, struct err *err)
+{
+        struct wire_link *link;
+        int rc = wire_link_new(fd, protocol, self, &link, err);
+
+        return rc != 0 ? rc : wire_event_take(event, link, ops, user, ret, err);
 }
 
 int wire_event_new_in(struct wire_hub *hub, int fd, const struct wire_protocol *protocol,
@@ -190,6 +207,33 @@ int wire_event_forward(struct wire_event *we, const struct wire_frame *frame, st
 {
         int rc = wire_link_forward(we->link, frame, err);
 
+        return rc != 0 ? rc : watch(we, err);
+}
+
+int wire_event_fd(const struct wire_event *we)
+{
+        return wire_link_fd(we->link);
+}
+
+void wire_event_resume(struct wire_event *we)
+{
+        wire_link_resume(we->link);
+}
+
+int wire_event_drain(struct wire_event *we, struct err *err)
+{
+        struct pollfd fd = {.fd = wire_link_fd(we->link), .events = POLLOUT};
+        int rc = 0;
+
+        while (rc == 0 && wire_link_has_output(we->link)) {
+                int n = poll(&fd, 1, DRAIN_MSEC);
+
+                if (n == 0)
+                        return err_set(err, ERR_TIMEOUT, "the peer does not read");
+                if (n < 0 && errno != EINTR)
+                        return err_set_errno(err, errno, "wait for the peer");
+                rc = wire_link_flush(we->link, err);
+        }
         return rc != 0 ? rc : watch(we, err);
 }
 

@@ -37,6 +37,19 @@ int wire_event_new_in(struct wire_hub *hub, int fd, const struct wire_protocol *
                       enum wire_role self, const struct wire_event_ops *ops, void *user,
                       struct wire_event **ret, struct err *err) MUST_CHECK;
 
+/* The link's descriptor; it stays the link's. */
+int wire_event_fd(const struct wire_event *we);
+
+/* As wire_link_resume(). */
+void wire_event_resume(struct wire_event *we);
+
+/* A link that was used outside of the loop until now; takes it, also on failure. */
+int wire_event_take(sd_event *event, struct wire_link *link, const struct wire_event_ops *ops,
+                    void *user, struct wire_event **ret, struct err *err) MUST_CHECK;
+
+/* Waits until all that was sent has gone out, for a peer that always reads. */
+int wire_event_drain(struct wire_event *we, struct err *err) MUST_CHECK;
+
 /* The peer is of no use any more: closed() follows from the loop, not from here. */
 void wire_event_abort(struct wire_event *we);
 

@@ -1,7 +1,9 @@
 /* Input: protocol, code, payload; every decoder of every table. */
 #include "wire/agent.h"
 #include "wire/engine.h"
+#include "wire/kept.h"
 #include "wire/ptpm.h"
+#include "wire/supervisor.h"
 #include "wire/tcb.h"
 #include "wire/zygote.h"
 
@@ -10,8 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static const struct wire_protocol *const protocols[] = {
-            &wire_engine_protocol, &wire_agent_protocol, &wire_ptpm_protocol, &wire_tcb_protocol,
-            &wire_zygote_protocol};
+            &wire_engine_protocol, &wire_agent_protocol,  &wire_ptpm_protocol,
+            &wire_tcb_protocol,    &wire_zygote_protocol, &wire_supervisor_protocol,
+            &wire_kept_protocol};
         struct reader r = reader_from(data, size);
         const struct wire_message *message;
         _Alignas(max_align_t) uint8_t decoded[1024];

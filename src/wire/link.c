@@ -76,6 +76,12 @@ int wire_link_new(int fd, const struct wire_protocol *protocol, enum wire_role s
         return 0;
 }
 
+void wire_link_resume(struct wire_link *link)
+{
+        link->hello_seen = true;
+        link->hello_sent = true;
+}
+
 static void pending_free(struct pending *pending)
 {
         for (size_t i = 0; i < pending->n_fds; i++)

@@ -35,6 +35,12 @@ struct wire_link;
 int wire_link_new(int fd, const struct wire_protocol *protocol, enum wire_role self,
                   struct wire_link **ret_link, struct err *err) MUST_CHECK;
 
+/*
+ * The link takes over a packet socket on which another process spoke with the peer: the hellos are
+ * behind it. Frames that were meant for that process may come in first.
+ */
+void wire_link_resume(struct wire_link *link);
+
 /* Closes the descriptor; NULL is allowed. */
 void wire_link_free(struct wire_link *link);
 DEFINE_CLEANUP(struct wire_link *, wire_link_free)

@@ -33,10 +33,11 @@ def is_alive(pid):
 
 
 class Host:
-    """catena-tcb and catenad with one state directory."""
+    """catena-tcb, perhaps under catena-supervisor, and catenad with one state directory."""
 
-    def __init__(self, conf="[host]\nname = host-t\n", prefix=()):
+    def __init__(self, conf="[host]\nname = host-t\n", prefix=(), supervised=False):
         self.prefix = list(prefix)  # of the daemons' command lines
+        self.program = "catena-supervisor" if supervised else "catena-tcb"
         self.state = tempfile.mkdtemp(prefix="catena-t-", dir=os.environ.get("TMPDIR", "/tmp"))
         with open(f"{self.state}/catena.conf", "w", encoding="ascii") as file:
             file.write(conf)
@@ -49,7 +50,7 @@ class Host:
                                 stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
 
     def start_tcb(self):
-        self.tcb = self.spawn("catena-tcb")
+        self.tcb = self.spawn(self.program)
         path = f"{self.state}/run/tcb.sock"
 
         def is_up():
@@ -114,6 +115,10 @@ class Host:
             if name == program[:15] and int(rest.split()[1]) == self.tcb.pid:
                 found.append(int(pid))
         return found
+
+    def tcb_pid(self):
+        """Of the TCB under a supervisor that does not restart it just now, or None."""
+        return next(iter(filter(is_alive, self.children("catena-tcb"))), None)
 
     def kill_tcb(self, how=signal.SIGKILL):
         self.tcb.send_signal(how)

@@ -1,0 +1,180 @@
+/*
+ * catena-supervisor: keeps a host's guests while its trusted core is started again. See
+ * catena-supervisor(8).
+ */
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervisor/supervisor.h"
+
+#define FILES_MAX                                                                                  \
+        (1U << 20) /* as many as the TCB may have: it is its descriptors that are kept             \
+                    */
+
+static const char usage[] =
+    "Usage: catena-supervisor [--tcb PATH] [--state DIR] [--config FILE] [--debug]\n"
+    "\n"
+    "Runs catena-tcb, and starts it again when it dies: engines and guests wait meanwhile.\n"
+    "SIGHUP has the program that lies at PATH by now take over.\n"
+    "\n"
+    "  --tcb PATH     the program (default: the one beside this)\n"
+    "  --state DIR, --config FILE, --debug\n"
+    "                 are catena-tcb's; see there\n"
+    "  --version, --help\n";
+
+struct arguments {
+        char tcb[PATH_MAX];
+        const char *argv[8]; /* of the TCB */
+        size_t n;
+};
+
+static void pass_on(struct arguments *arguments, const char *option, const char *value)
+{
+        if (arguments->n + 3 > ARRAY_SIZE(arguments->argv))
+                return; /* said more than once */
+        arguments->argv[arguments->n++] = option;
+        if (value != NULL)
+                arguments->argv[arguments->n++] = value;
+}
+
+/* -1: go on; otherwise the exit status. */
+static int parse(int argc, char **argv, struct arguments *ret)
+{
+        static const struct option options[] = {
+            {"tcb", required_argument, NULL, 't'},
+            {"state", required_argument, NULL, 's'},
+            {"config", required_argument, NULL, 'c'},
+            {"debug", no_argument, NULL, 'd'},
+            {"version", no_argument, NULL, 'V'},
+            {"help", no_argument, NULL, 'h'},
+            {NULL, 0, NULL, 0},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+                switch (c) {
+                case 't':
+                        (void)snprintf(ret->tcb, sizeof(ret->tcb), "%s", optarg);
+                        break;
+                case 's':
+                        pass_on(ret, "--state", optarg);
+                        break;
+                case 'c':
+                        pass_on(ret, "--config", optarg);
+                        break;
+                case 'd':
+                        pass_on(ret, "--debug", NULL);
+                        break;
+                case 'V':
+                        (void)puts("catena-supervisor " CATENA_VERSION);
+                        return 0;
+                case 'h':
+                        (void)fputs(usage, stdout);
+                        return 0;
+                default:
+                        (void)fputs(usage, stderr);
+                        return err_exit_code(ERR_USAGE);
+                }
+        }
+        if (optind == argc)
+                return -1;
+        (void)fprintf(stderr, "catena-supervisor: unexpected argument %s\n", argv[optind]);
+        return err_exit_code(ERR_USAGE);
+}
+
+static int find_tcb(char path[PATH_MAX], struct err *err)
+{
+        static const char name[] = "catena-tcb";
+        ssize_t n;
+        char *slash;
+
+        if (path[0] != '\0')
+                return path[0] == '/' ? 0 : err_set(err, ERR_USAGE, "--tcb: not an absolute path");
+        n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
+        if (n <= 0)
+                return err_set(err, ERR_FAILED, "cannot tell where our programs are");
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        memcpy(slash == NULL ? path : slash + 1, name, sizeof(name));
+        return 0;
+}
+
+/* sd_notify(3)'s one line; a library for it would be the largest part of this program. */
+static void tell_ready(void)
+{
+        static const char words[] = "READY=1";
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        const char *path = getenv("NOTIFY_SOCKET");
+        int AUTO_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        size_t len;
+
+        log_info(NULL, "catena-tcb serves");
+        if (path == NULL || fd < 0 || strlen(path) >= sizeof(address.sun_path))
+                return;
+        len = strlen(path);
+        memcpy(address.sun_path, path, len);
+        if (path[0] == '@')
+                address.sun_path[0] = '\0';
+        (void)!sendto(fd, words, sizeof(words) - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+}
+
+static void raise_limits(void)
+{
+        const struct rlimit no_core = {0, 0};
+        struct rlimit files;
+
+        (void)setrlimit(RLIMIT_CORE, &no_core);
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return;
+        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* The environment as it is, less what is for us: the TCB does not speak to our starter. */
+static const char *const *environment(void)
+{
+        static const char *kept[256];
+        size_t n = 0;
+
+        for (char **at = environ; *at != NULL && n + 1 < ARRAY_SIZE(kept); at++)
+                if (strncmp(*at, "NOTIFY_SOCKET=", 14) != 0)
+                        kept[n++] = *at;
+        return kept;
+}
+
+int main(int argc, char **argv)
+{
+        struct arguments arguments = {.argv = {"catena-tcb", "--supervised"}, .n = 2};
+        struct supervisor_request request = {.argv = arguments.argv, .ready = tell_ready};
+        struct err err = {0};
+        int status = parse(argc, argv, &arguments);
+        int rc;
+
+        if (status >= 0)
+                return status;
+        (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+        log_init("catena-supervisor", LOG_LEVEL_INFO);
+        (void)prctl(PR_SET_DUMPABLE, 0);
+        raise_limits();
+        request.program = arguments.tcb;
+        request.env = environment();
+        rc = find_tcb(arguments.tcb, &err);
+        if (rc == 0)
+                rc = supervisor_run(&request, &status, &err);
+        if (rc == 0)
+                return status;
+        log_error((&(struct log_fields){.err = &err}), "ends");
+        return err_exit_code(rc);
+}

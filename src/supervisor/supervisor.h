@@ -1,0 +1,32 @@
+/*
+ * catena-supervisor: keeps engines' and guests' descriptors and the storage key while catena-tcb is
+ * started again, after its death or as another build. It decides nothing else: it parses one
+ * table-defined protocol of its child's, opens no file but the program, and talks to nobody.
+ *
+ * Engines and QEMUs are its children, since the TCB makes them its siblings: they outlive the TCB
+ * and die with the supervisor.
+ *
+ *   starting -> serving -> (died, or asked to leave) -> waiting -> starting
+ *
+ * A TCB that ends in order takes the supervisor with it, and so does one that never served or that
+ * dies again and again: then engines and guests end, as they do without a supervisor.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include "base/err.h"
+
+struct supervisor_request {
+        const char *program;     /* catena-tcb; looked up again for an upgrade (SIGHUP) */
+        const char *const *argv; /* its arguments, NULL-terminated; --supervised among them */
+        const char *const *env;
+        void (*ready)(void); /* called once, when the first TCB serves */
+};
+
+#define SUPERVISOR_TCB_FD 3 /* the TCB's end of the channel */
+
+/* Runs until the end of it all; *ret_status is what to exit with. */
+int supervisor_run(const struct supervisor_request *request, int *ret_status,
+                   struct err *err) MUST_CHECK;
+
+#endif
