@@ -10,62 +10,21 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/local-socket.h"
 
 #define BACKLOG 8
 
-static int open_socket(const char *path, struct sockaddr_un *ret_address, int *ret_fd,
-                       struct err *err)
+int listen_connect(const char *path, int *ret_fd, struct err *err)
 {
-        const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (fd < 0)
                 return err_set_errno(err, errno, "socket");
-        memset(ret_address, 0, sizeof(*ret_address));
-        ret_address->sun_family = AF_UNIX;
-        memcpy(ret_address->sun_path, path, strlen(path));
-        *ret_fd = fd;
-        return 0;
-}
-
-int listen_connect(const char *path, int *ret_fd, struct err *err)
-{
-        struct sockaddr_un address;
-        int AUTO_FD fd = -1;
-        int rc = open_socket(path, &address, &fd, err);
-
-        if (rc != 0)
-                return rc;
+        memcpy(address.sun_path, path, strlen(path));
         if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return err_set_errno(err, errno, "%s", path);
         *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-/* Makes way for our socket: a dead one of an earlier run goes. */
-static int clear_path(const char *path, struct err *err)
-{
-        struct err ignored = {0};
-        struct stat st;
-        int AUTO_FD fd = -1;
-
-        if (lstat(path, &st) < 0)
-                return errno == ENOENT ? 0 : err_set_errno(err, errno, "%s", path);
-        if (!S_ISSOCK(st.st_mode))
-                return err_set(err, ERR_CONFLICT, "%s is there, and no socket", path);
-        if (listen_connect(path, &fd, &ignored) == 0)
-                return err_set(err, ERR_CONFLICT, "somebody listens at %s", path);
-        return unlink(path) < 0 ? err_set_errno(err, errno, "%s", path) : 0;
-}
-
-static int give(const struct command_socket *options, const char *path, struct err *err)
-{
-        const uid_t uid = options->ctrl.uid < 0 ? (uid_t)-1 : (uid_t)options->ctrl.uid;
-        const gid_t gid = options->ctrl.gid < 0 ? (gid_t)-1 : (gid_t)options->ctrl.gid;
-
-        if (chmod(path, options->ctrl.mode) < 0)
-                return err_set_errno(err, errno, "mode of %s", path);
-        if ((options->ctrl.uid >= 0 || options->ctrl.gid >= 0) && lchown(path, uid, gid) < 0)
-                return err_set_errno(err, errno, "owner of %s", path);
         return 0;
 }
 
@@ -86,46 +45,59 @@ static int open_dir(const char *path, int *ret_fd, struct err *err)
         return *ret_fd < 0 ? err_set_errno(err, errno, "%s", dir) : 0;
 }
 
-/* Nobody else's before it has its mode. */
-static int bind_private(int fd, const struct sockaddr_un *address)
+static const char *name_of(const char *path)
 {
-        const mode_t mask = umask(0077);
-        const int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+        const char *slash = strrchr(path, '/');
 
-        (void)umask(mask);
-        return rc;
+        return slash == NULL ? path : slash + 1;
+}
+
+/* Makes way for our socket: a dead one of an earlier run goes. */
+static int clear_place(const char *path, int dir, struct err *err)
+{
+        const struct sockaddr_un address = local_socket_address(dir, name_of(path));
+        int AUTO_FD fd = -1;
+        struct stat st;
+
+        if (fstatat(dir, name_of(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : err_set_errno(err, errno, "%s", path);
+        if (!S_ISSOCK(st.st_mode))
+                return err_set(err, ERR_CONFLICT, "%s is there, and no socket", path);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return err_set_errno(err, errno, "socket");
+        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+                return err_set(err, ERR_CONFLICT, "somebody listens at %s", path);
+        return unlinkat(dir, name_of(path), 0) < 0 ? err_set_errno(err, errno, "%s", path) : 0;
 }
 
 /*
  * Listens under another name in the same directory first: who sees the socket at its path can
- * connect to it. Through the directory's descriptor any path that fits is short enough.
+ * connect to it.
  */
-static int listen_there(const struct command_socket *options, int *ret_fd, struct err *err)
+static int listen_in(const struct command_socket *options, int dir, struct listener *ret_listener,
+                     struct err *err)
 {
-        const char *path = options->ctrl.path;
-        struct sockaddr_un address;
-        char name[COMMAND_SOCKET_PATH_MAX + 1];
-        int AUTO_FD dir = -1;
-        int AUTO_FD fd = -1;
-        int rc = open_dir(path, &dir, err);
+        const struct local_socket_rights rights = {(uid_t)options->ctrl.uid,
+                                                   (gid_t)options->ctrl.gid, options->ctrl.mode};
+        struct stat made;
+        char name[64];
+        int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int rc;
 
+        if (fd < 0)
+                return err_set_errno(err, errno, "socket");
+        (void)snprintf(name, sizeof(name), ".catena-swtpm.%d", (int)getpid());
+        (void)unlinkat(dir, name, 0);
+        rc = local_socket_bind(fd, dir, name, &rights, &made, err);
         if (rc != 0)
-                return rc;
-        (void)snprintf(name, sizeof(name), "/proc/self/fd/%d/.catena-swtpm.%d", dir, (int)getpid());
-        (void)unlink(name);
-        rc = open_socket(name, &address, &fd, err);
-        if (rc != 0)
-                return rc;
-        if (bind_private(fd, &address) < 0)
-                return err_set_errno(err, errno, "%s", path);
-        rc = give(options, name, err);
-        if (rc == 0 && (listen(fd, BACKLOG) < 0 || rename(name, path) < 0))
-                rc = err_set_errno(err, errno, "listen at %s", path);
-        if (rc != 0) {
-                (void)unlink(name);
+                return err_wrap(err, "%s", options->ctrl.path);
+        if (listen(fd, BACKLOG) < 0 || renameat(dir, name, dir, name_of(options->ctrl.path)) < 0) {
+                rc = err_set_errno(err, errno, "listen at %s", options->ctrl.path);
+                local_socket_remove(dir, name, &made);
                 return rc;
         }
-        *ret_fd = TAKE_FD(fd);
+        *ret_listener = (struct listener){TAKE_FD(fd), dir, made};
         return 0;
 }
 
@@ -141,16 +113,34 @@ static int check_inherited(int fd, struct err *err)
         return 0;
 }
 
-int listen_open(const struct command_socket *options, int *ret_fd, struct err *err)
+int listen_open(const struct command_socket *options, struct listener *ret_listener,
+                struct err *err)
 {
+        int AUTO_FD dir = -1;
         int rc;
 
-        if (options->ctrl.fd < 0) {
-                rc = clear_path(options->ctrl.path, err);
-                return rc != 0 ? rc : listen_there(options, ret_fd, err);
+        if (options->ctrl.fd >= 0) {
+                rc = check_inherited(options->ctrl.fd, err);
+                if (rc == 0)
+                        *ret_listener = (struct listener){.fd = options->ctrl.fd, .dir = -1};
+                return rc;
         }
-        rc = check_inherited(options->ctrl.fd, err);
+        rc = open_dir(options->ctrl.path, &dir, err);
+        if (rc == 0 && strlen(name_of(options->ctrl.path)) > LOCAL_SOCKET_NAME_MAX)
+                rc = err_set(err, ERR_USAGE, "%s: name too long", options->ctrl.path);
         if (rc == 0)
-                *ret_fd = options->ctrl.fd;
+                rc = clear_place(options->ctrl.path, dir, err);
+        if (rc == 0)
+                rc = listen_in(options, dir, ret_listener, err);
+        if (rc == 0)
+                dir = -1;
         return rc;
+}
+
+void listen_close(struct listener *listener, const struct command_socket *options)
+{
+        if (listener->dir >= 0)
+                local_socket_remove(listener->dir, name_of(options->ctrl.path), &listener->made);
+        fd_close(&listener->dir);
+        fd_close(&listener->fd);
 }

@@ -23,7 +23,7 @@
 
 struct server {
         const struct command_socket *options;
-        int listener;
+        struct listener listener;
         int signals;
         struct state_file *state;
         struct secret *key;
@@ -115,7 +115,7 @@ static int serve_client(struct server *server, bool *ret_end, struct err *err)
 
 static int accept_client(struct server *server, struct err *err)
 {
-        const int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+        const int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd >= 0)
                 relay_accept(&server->relay, fd);
@@ -133,7 +133,7 @@ static int loop(struct server *server, struct err *err)
                 const bool has_client = server->relay.client >= 0;
                 struct pollfd polled[POLL_COUNT] = {
                     [POLL_SIGNALS] = {.fd = server->signals, .events = POLLIN},
-                    [POLL_CLIENT] = {.fd = has_client ? server->relay.client : server->listener,
+                    [POLL_CLIENT] = {.fd = has_client ? server->relay.client : server->listener.fd,
                                      .events = POLLIN},
                     [POLL_ENGINE] = {.fd = wire_link_fd(server->link.wire), .events = POLLIN},
                 };
@@ -158,10 +158,7 @@ static void done(struct server *server)
         state_file_close(server->state);
         secret_free(server->key);
         secret_free(server->migration_key);
-        /* Where we listen we made the socket, and its name is still ours. */
-        if (server->listener >= 0 && server->options->ctrl.fd < 0)
-                (void)unlink(server->options->ctrl.path);
-        fd_close(&server->listener);
+        listen_close(&server->listener, server->options);
         fd_close(&server->signals);
         daemon_remove_pid(server->options);
 }
@@ -199,7 +196,7 @@ static int run(const struct command_socket *options, const struct options_notes 
                 return rc;
         start_log_notes(notes);
         server.options = options;
-        server.listener = -1;
+        server.listener = (struct listener)LISTENER_NONE;
         server.signals = -1;
         server.link.control = -1;
         relay_init(&server.relay, &server.link);

@@ -9,13 +9,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/local-socket.h"
 
-#define BACKLOG      4
-#define NAME_LEN_MAX 80
+#define BACKLOG 4
 
 /* Commas end an option of QEMU's, and a path with quotes or spaces is pasted wrong. */
 #define PATH_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@:%="
@@ -113,21 +112,10 @@ static int open_directory(const struct socket_path *socket, int *ret_fd, struct 
         return 0;
 }
 
-/* A short name for bind(2) and connect(2) that no rename of a directory can lead elsewhere. */
-static struct sockaddr_un address_of(const struct socket_path *socket, int dir)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-        /* The names of descriptors are short, and the whole path fits. */
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%.80s", dir,
-                       name_of(socket));
-        return address;
-}
-
 /* A socket that its program left behind when it died is removed, anything else is not. */
 static int clear_place(const struct socket_path *socket_path, int dir, struct err *err)
 {
-        const struct sockaddr_un address = address_of(socket_path, dir);
+        const struct sockaddr_un address = local_socket_address(dir, name_of(socket_path));
         int AUTO_FD probe = -1;
         struct stat st;
 
@@ -149,58 +137,26 @@ static int clear_place(const struct socket_path *socket_path, int dir, struct er
         return 0;
 }
 
-/*
- * Its owner may have put something else in its place meanwhile, to be given that: so what is given
- * is held, and is what was just made. Its mode it has from the start.
- */
-static int give_away(const struct socket_path *socket, int dir, struct stat *ret_st,
-                     struct err *err)
-{
-        int AUTO_FD fd = openat(dir, name_of(socket), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        struct stat st;
-
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return err_set_errno(err, errno, "open %s", socket->path);
-        if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
-                return err_set(err, ERR_CONFLICT, "%s was replaced", socket->path);
-        if ((st.st_uid != socket->uid || st.st_gid != socket->gid) &&
-            fchownat(fd, "", socket->uid, socket->gid, AT_EMPTY_PATH) < 0) {
-                (void)err_set_errno(err, errno, "give %s to user %u", socket->path,
-                                    (unsigned)socket->uid);
-                return err_hint(err, "only a trusted core that runs as root can give it away");
-        }
-        *ret_st = st;
-        return 0;
-}
-
-static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
-{
-        mode_t before = umask(0777 & ~mode);
-        int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
-
-        (void)umask(before);
-        return rc;
-}
-
 static int listen_in(const struct socket_path *socket_path, struct socket_place *place, int *ret_fd,
                      struct err *err)
 {
-        const struct sockaddr_un address = address_of(socket_path, place->dir);
+        const struct local_socket_rights rights = {socket_path->uid, socket_path->gid,
+                                                   socket_path->mode};
+        const char *name = name_of(socket_path);
         int AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        struct stat st = {0};
         int rc;
 
-        if (fd < 0 || bind_with_mode(fd, &address, socket_path->mode) < 0)
+        if (fd < 0)
                 return err_set_errno(err, errno, "listen at %s", socket_path->path);
-        rc = give_away(socket_path, place->dir, &st, err);
-        if (rc == 0 && listen(fd, BACKLOG) < 0)
-                rc = err_set_errno(err, errno, "listen at %s", socket_path->path);
-        if (rc != 0) {
-                (void)unlinkat(place->dir, name_of(socket_path), 0);
-                return rc;
+        rc = local_socket_bind(fd, place->dir, name, &rights, &place->made, err);
+        if (rc == ERR_NOT_PERMITTED && socket_path->uid != geteuid())
+                rc = err_hint(err, "only a trusted core that runs as root can give it away");
+        if (rc != 0)
+                return err_wrap(err, "listen at %s", socket_path->path);
+        if (listen(fd, BACKLOG) < 0) {
+                local_socket_remove(place->dir, name, &place->made);
+                return err_set_errno(err, errno, "listen at %s", socket_path->path);
         }
-        place->device = st.st_dev;
-        place->inode = st.st_ino;
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
@@ -211,7 +167,7 @@ int socket_path_listen(const struct socket_path *socket, struct socket_place *re
         struct socket_place place = {.dir = -1};
         int rc = socket_path_check(socket, err);
 
-        if (rc == 0 && strlen(name_of(socket)) > NAME_LEN_MAX)
+        if (rc == 0 && strlen(name_of(socket)) > LOCAL_SOCKET_NAME_MAX)
                 rc = err_set(err, ERR_USAGE, "socket %s: name too long", socket->path);
         if (rc == 0)
                 rc = open_directory(socket, &place.dir, err);
@@ -229,11 +185,6 @@ int socket_path_listen(const struct socket_path *socket, struct socket_place *re
 
 void socket_path_remove(const struct socket_path *socket, struct socket_place *place)
 {
-        const char *name = name_of(socket);
-        struct stat st;
-
-        if (fstatat(place->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_dev == place->device && st.st_ino == place->inode)
-                (void)unlinkat(place->dir, name, 0);
+        local_socket_remove(place->dir, name_of(socket), &place->made);
         fd_close(&place->dir);
 }

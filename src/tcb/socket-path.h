@@ -8,6 +8,7 @@
 #define TCB_SOCKET_PATH_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -27,8 +28,7 @@ int socket_path_check(const struct socket_path *socket, struct err *err) MUST_CH
 /* Where a socket is, to remove that one later and nothing that came in its place. */
 struct socket_place {
         int dir; /* its directory, held */
-        dev_t device;
-        ino_t inode;
+        struct stat made;
 };
 
 /*
