@@ -1,12 +1,11 @@
 #include "arbiter/confine.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/sandbox.h"
+#include "base/sandbox-calls.h"
 
 #define FILES_MAX 64
 
@@ -31,22 +30,10 @@ static int set_limits(struct err *err)
 static int filter_calls(const struct confine_request *request, unsigned *ret_degraded,
                         struct err *err)
 {
-        const uint64_t self = (uint64_t)getpid();
         const struct sandbox_call calls[] = {
             /* The link, the TPM, the log. */
-            SANDBOX_ALLOW(read),
+            SANDBOX_CALLS_STREAMS,
             SANDBOX_ALLOW(readv),
-            SANDBOX_ALLOW(write),
-            SANDBOX_ALLOW(writev),
-            SANDBOX_ALLOW(recvfrom),
-            SANDBOX_ALLOW(recvmsg),
-            SANDBOX_ALLOW(sendto),
-            SANDBOX_ALLOW(sendmsg),
-            SANDBOX_ALLOW(shutdown),
-            SANDBOX_ALLOW(poll),
-            SANDBOX_ALLOW(ppoll),
-            SANDBOX_ALLOW(close),
-            SANDBOX_ALLOW(fcntl),
             /* The embedded TPM's state; Landlock says where. */
             SANDBOX_ALLOW(openat),
             SANDBOX_ALLOW(newfstatat),
@@ -57,38 +44,16 @@ static int filter_calls(const struct confine_request *request, unsigned *ret_deg
             SANDBOX_ALLOW(unlinkat),
             /* The embedded TPM's end. */
             SANDBOX_ALLOW_IF(kill, 0, ~0ULL,
-                             request->engine > 0 ? (uint64_t)request->engine : self),
+                             (uint64_t)(request->engine > 0 ? request->engine : getpid())),
             SANDBOX_ALLOW(waitid),
             SANDBOX_ALLOW(wait4),
-            /* Time, entropy. */
-            SANDBOX_ALLOW(clock_gettime),
+            SANDBOX_CALLS_TIME,
             SANDBOX_ALLOW(clock_nanosleep),
             SANDBOX_ALLOW(nanosleep),
-            SANDBOX_ALLOW(getrandom),
-            /* Memory, never executable; secrets have their own. */
-            SANDBOX_ALLOW(brk),
-            SANDBOX_ALLOW_IF(mmap, 2, PROT_EXEC, 0),
-            SANDBOX_ALLOW_IF(mprotect, 2, PROT_EXEC, 0),
-            SANDBOX_ALLOW(munmap),
-            SANDBOX_ALLOW(mremap),
-            SANDBOX_ALLOW(madvise),
-            SANDBOX_ALLOW(mlock),
-            SANDBOX_ALLOW(munlock),
-            SANDBOX_ALLOW(memfd_secret),
-            SANDBOX_ALLOW(ftruncate),
-            SANDBOX_ALLOW(futex),
-            /* The end, abort(3) included. */
+            SANDBOX_CALLS_MEMORY,
+            SANDBOX_CALLS_SECRETS,
+            SANDBOX_CALLS_END(getpid()),
             SANDBOX_ALLOW(exit),
-            SANDBOX_ALLOW(exit_group),
-            SANDBOX_ALLOW(rt_sigaction),
-            SANDBOX_ALLOW(rt_sigprocmask),
-            SANDBOX_ALLOW(rt_sigreturn),
-            SANDBOX_ALLOW(sigaltstack),
-            SANDBOX_ALLOW(restart_syscall),
-            SANDBOX_ALLOW(sched_yield),
-            SANDBOX_ALLOW(getpid),
-            SANDBOX_ALLOW(gettid),
-            SANDBOX_ALLOW_IF(tgkill, 0, ~0ULL, self),
             /* The last two: swtpm's TCTI connects anew for each command (M, tpm2-tss 3.2). */
             SANDBOX_ALLOW_IF(socket, 0, ~0ULL, AF_UNIX),
             SANDBOX_ALLOW(connect),
@@ -105,10 +70,12 @@ static int filter_calls(const struct confine_request *request, unsigned *ret_deg
 int confine_arbiter(const struct confine_request *request, char *ret_words, size_t size,
                     struct err *err)
 {
+        const struct sandbox_place place = {.dir = request->dir};
         unsigned files;
         unsigned calls;
 
-        if (set_limits(err) != 0 || sandbox_restrict_files(request->dir, &files, err) != 0 ||
+        if (set_limits(err) != 0 ||
+            sandbox_restrict_files(&place, request->dir >= 0, &files, err) != 0 ||
             filter_calls(request, &calls, err) != 0)
                 return err_wrap(err, "arbiter");
         (void)sandbox_describe(files | calls, ret_words, size);

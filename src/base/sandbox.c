@@ -52,7 +52,7 @@ struct ruleset {
 };
 
 /* What each Landlock ABI can deny: bits of the first, second and third field above. */
-static const struct {
+static const struct landlock_abi {
         int abi;
         struct ruleset denies;
         size_t size; /* of the structure that this ABI knows */
@@ -96,57 +96,73 @@ static int step_privileges(struct err *err)
         return 0;
 }
 
-static int step_landlock(unsigned *degraded, struct err *err)
+/* The newest rules that this kernel knows; NULL when it has no Landlock. */
+static const struct landlock_abi *find_landlock(void)
 {
-        long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-        int AUTO_FD fd = -1;
+        const long abi =
+            syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
         size_t i = 0;
 
-        if (abi < 1) {
+        if (abi < 1)
+                return NULL;
+        while (landlock_abis[i].abi > abi)
+                i++;
+        return &landlock_abis[i];
+}
+
+/* Everything that is handled is denied, but for the places. */
+static int enter_landlock(const struct ruleset *denies, size_t size,
+                          const struct sandbox_place *places, size_t n, struct err *err)
+{
+        int AUTO_FD fd = (int)syscall(SYS_landlock_create_ruleset, denies, size, 0);
+
+        if (fd < 0)
+                return err_set_errno(err, errno, "make Landlock rules");
+        for (size_t i = 0; i < n; i++) {
+                const struct landlock_path_beneath_attr beneath = {
+                    .parent_fd = places[i].dir,
+                    .allowed_access =
+                        places[i].removal_only ? LANDLOCK_ACCESS_FS_REMOVE_FILE : denies->fs,
+                };
+
+                if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
+                        return err_set_errno(err, errno, "allow a directory");
+        }
+        return syscall(SYS_landlock_restrict_self, fd, 0) < 0
+                   ? err_set_errno(err, errno, "enter Landlock")
+                   : 0;
+}
+
+static int step_landlock(unsigned *degraded, struct err *err)
+{
+        const struct landlock_abi *abi = find_landlock();
+
+        if (abi == NULL) {
                 *degraded |= SANDBOX_LANDLOCK | SANDBOX_NET | SANDBOX_SCOPE;
                 return 0;
         }
-        while (landlock_abis[i].abi > abi)
-                i++;
-        /* No rules are added: everything that is handled is denied. */
-        fd = (int)syscall(SYS_landlock_create_ruleset, &landlock_abis[i].denies,
-                          landlock_abis[i].size, 0);
-        if (fd < 0)
-                return err_set_errno(err, errno, "make Landlock rules");
-        if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-                return err_set_errno(err, errno, "enter Landlock");
-        *degraded |= landlock_abis[i].denies.net == 0 ? (unsigned)SANDBOX_NET : 0;
-        *degraded |= landlock_abis[i].denies.scoped == 0 ? (unsigned)SANDBOX_SCOPE : 0;
-        return 0;
+        *degraded |= abi->denies.net == 0 ? (unsigned)SANDBOX_NET : 0;
+        *degraded |= abi->denies.scoped == 0 ? (unsigned)SANDBOX_SCOPE : 0;
+        return enter_landlock(&abi->denies, abi->size, NULL, 0, err);
 }
 
-int sandbox_restrict_files(int dir, unsigned *ret_degraded, struct err *err)
+int sandbox_restrict_files(const struct sandbox_place *places, size_t n, unsigned *ret_degraded,
+                           struct err *err)
 {
-        long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-        struct landlock_path_beneath_attr beneath = {.parent_fd = dir};
+        const struct landlock_abi *abi = find_landlock();
         struct ruleset denies;
-        int AUTO_FD fd = -1;
-        size_t i = 0;
+        int rc;
 
-        if (abi < 1) {
+        if (abi == NULL) {
                 *ret_degraded = SANDBOX_LANDLOCK;
                 return 0;
         }
-        while (landlock_abis[i].abi > abi)
-                i++;
-        denies = landlock_abis[i].denies;
+        denies = abi->denies;
         denies.scoped = 0; /* its children are told to end by signals */
-        fd = (int)syscall(SYS_landlock_create_ruleset, &denies, landlock_abis[i].size, 0);
-        if (fd < 0)
-                return err_set_errno(err, errno, "make Landlock rules");
-        beneath.allowed_access = denies.fs;
-        if (dir >= 0 &&
-            syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
-                return err_set_errno(err, errno, "allow a directory");
-        if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-                return err_set_errno(err, errno, "enter Landlock");
-        *ret_degraded = 0;
-        return 0;
+        rc = enter_landlock(&denies, abi->size, places, n, err);
+        if (rc == 0)
+                *ret_degraded = 0;
+        return rc;
 }
 
 static int add_call(scmp_filter_ctx filter, const struct sandbox_call *call)

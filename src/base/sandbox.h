@@ -86,12 +86,19 @@ void sandbox_filter_free(struct sandbox_filter *filter);
 int sandbox_enter(const struct sandbox_policy *policy, unsigned *ret_degraded,
                   struct err *err) MUST_CHECK;
 
+/* What stays of the file system: everything beneath the open directory dir, or removing there. */
+struct sandbox_place {
+        int dir;
+        bool removal_only;
+};
+
 /*
- * Landlock alone, for a process that needs more than a worker: of the file system only what lies
- * beneath the directory dir (-1: nothing), and no new TCP connections. Descriptors that are open
- * stay of use. *ret_degraded as above. The process has no_new_privs already.
+ * Landlock alone, for a process that needs more than a worker: of the file system only these
+ * places, and no new TCP connections. Descriptors that are open stay of use. *ret_degraded as
+ * above. The process has no_new_privs already.
  */
-int sandbox_restrict_files(int dir, unsigned *ret_degraded, struct err *err) MUST_CHECK;
+int sandbox_restrict_files(const struct sandbox_place *places, size_t n, unsigned *ret_degraded,
+                           struct err *err) MUST_CHECK;
 
 /* "landlock, tcp" for these bits, into size bytes; returns ret_text. */
 char *sandbox_describe(unsigned steps, char *ret_text, size_t size);

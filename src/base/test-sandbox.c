@@ -261,12 +261,13 @@ static void says_what_is_missing(void **state)
 static int use_files(bool with_dir)
 {
         int dir = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct sandbox_place place = {.dir = dir};
         unsigned degraded = 0;
         struct err err = {0};
         int fd;
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-            sandbox_restrict_files(with_dir ? dir : -1, &degraded, &err) != 0)
+            sandbox_restrict_files(&place, with_dir, &degraded, &err) != 0)
                 return 1;
         if (degraded != 0)
                 return 77;
@@ -278,22 +279,74 @@ static int use_files(bool with_dir)
         return fd >= 0 && renameat(dir, "new", dir, "old") == 0 ? 0 : 4;
 }
 
+/* The same; nothing is opened, made or renamed, and files go only where they may. */
+static int remove_files(void)
+{
+        int dir = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int inner;
+        const struct sandbox_place *place;
+        unsigned degraded = 0;
+        struct err err = {0};
+
+        if (mkdirat(dir, "here", 0700) < 0 || mkdirat(dir, "there", 0700) < 0 ||
+            mknodat(dir, "here/file", S_IFREG | 0600, 0) < 0 ||
+            mknodat(dir, "here/other", S_IFSOCK | 0600, 0) < 0 ||
+            mknodat(dir, "there/file", S_IFREG | 0600, 0) < 0)
+                return 1;
+        inner = openat(dir, "here", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        place = &(struct sandbox_place){.dir = inner, .removal_only = true};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            sandbox_restrict_files(place, 1, &degraded, &err) != 0)
+                return 2;
+        if (degraded != 0)
+                return 77;
+        if (openat(dir, "here/file", O_RDONLY | O_CLOEXEC) >= 0 ||
+            openat(dir, "here/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
+                return 3;
+        if (renameat(dir, "here/file", dir, "here/new") == 0)
+                return 4;
+        if (unlinkat(dir, "there/file", 0) == 0 || unlinkat(dir, "there", AT_REMOVEDIR) == 0)
+                return 5;
+        return unlinkat(inner, "file", 0) == 0 && unlinkat(inner, "other", 0) == 0 ? 0 : 6;
+}
+
+static void check_in_child(int (*attempt)(void))
+{
+        int status = 0;
+        pid_t pid;
+
+        (void)test_dir(); /* the parent's, which removes it */
+        pid = fork();
+        if (pid == 0)
+                _exit(attempt());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77)
+                skip();
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static int use_directory(void)
+{
+        return use_files(true);
+}
+
+static int use_none(void)
+{
+        return use_files(false);
+}
+
 static void one_directory_or_none_is_left(void **state)
 {
         (void)state;
-        (void)test_dir(); /* the parent's, which removes it */
-        for (int with_dir = 0; with_dir < 2; with_dir++) {
-                int status = 0;
-                pid_t pid = fork();
+        check_in_child(use_directory);
+        check_in_child(use_none);
+}
 
-                if (pid == 0)
-                        _exit(use_files(with_dir));
-                assert_int_equal(waitpid(pid, &status, 0), pid);
-                assert_true(WIFEXITED(status));
-                if (WEXITSTATUS(status) == 77)
-                        skip();
-                assert_int_equal(WEXITSTATUS(status), 0);
-        }
+static void files_can_only_be_removed(void **state)
+{
+        (void)state;
+        check_in_child(remove_files);
 }
 
 int main(void)
@@ -304,6 +357,7 @@ int main(void)
             cmocka_unit_test(landlock_limits_and_dumpable_hold_by_themselves),
             cmocka_unit_test(says_what_is_missing),
             cmocka_unit_test(one_directory_or_none_is_left),
+            cmocka_unit_test(files_can_only_be_removed),
         };
         return cmocka_run_group_tests_name("base-sandbox", tests, NULL, NULL);
 }
