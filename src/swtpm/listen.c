@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,11 +29,10 @@ int listen_connect(const char *path, int *ret_fd, struct err *err)
         return 0;
 }
 
-/* The directory of path. */
-static int open_dir(const char *path, int *ret_fd, struct err *err)
+int listen_open_dir(const char *path, int *ret_fd, struct err *err)
 {
         const char *slash = strrchr(path, '/');
-        char dir[COMMAND_SOCKET_PATH_MAX + 1] = ".";
+        char dir[PATH_MAX] = ".";
 
         if (slash != NULL) {
                 /* "/x" has the directory "/". */
@@ -125,7 +125,7 @@ int listen_open(const struct command_socket *options, struct listener *ret_liste
                         *ret_listener = (struct listener){.fd = options->ctrl.fd, .dir = -1};
                 return rc;
         }
-        rc = open_dir(options->ctrl.path, &dir, err);
+        rc = listen_open_dir(options->ctrl.path, &dir, err);
         if (rc == 0 && strlen(name_of(options->ctrl.path)) > LOCAL_SOCKET_NAME_MAX)
                 rc = err_set(err, ERR_USAGE, "%s: name too long", options->ctrl.path);
         if (rc == 0)

@@ -29,6 +29,9 @@ int listen_open(const struct command_socket *options, struct listener *ret_liste
 /* Ends it; the socket that was made goes, and nothing that came in its place. */
 void listen_close(struct listener *listener, const struct command_socket *options);
 
+/* The directory of a path, for what is done there by name. */
+int listen_open_dir(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
+
 /* A connection to the socket at path, for clients. */
 int listen_connect(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "swtpm/capabilities.h"
+#include "swtpm/confine.h"
 #include "swtpm/daemon.h"
 #include "swtpm/listen.h"
 #include "swtpm/programs.h"
@@ -163,6 +164,30 @@ static void done(struct server *server)
         daemon_remove_pid(server->options);
 }
 
+/*
+ * Where the engine is started anew for each client, as without --terminate, this must go on being
+ * able to start programs.
+ */
+static int confine(const struct server *server, struct err *err)
+{
+        const struct confine_request request = {
+            .engine = server->link.process.child.pid,
+            .socket_dir = server->listener.dir,
+            .pidfile = server->options->pid.file,
+        };
+        char words[SPAWN_WORDS_MAX] = "";
+        int rc;
+
+        if (!server->options->terminate) {
+                log_warning(NULL, "not confined: without --terminate engines are started anew");
+                return 0;
+        }
+        rc = confine_server(&request, words, sizeof(words), err);
+        if (rc == 0 && words[0] != '\0')
+                log_warning(NULL, "the confinement of catena-swtpm lacks: %s", words);
+        return rc;
+}
+
 static int serve(struct server *server, struct err *err)
 {
         const struct command_log *log = &server->options->log;
@@ -183,6 +208,8 @@ static int serve(struct server *server, struct err *err)
                 rc = start_engine(server, err);
         if (rc == 0)
                 rc = daemon_ready(&daemon, log->file[0] != '\0' || log->fd >= 0, err);
+        if (rc == 0)
+                rc = confine(server, err);
         return rc != 0 ? rc : loop(server, err);
 }
 
