@@ -8,7 +8,7 @@
 #include "engine/park.h"
 #include "engine/vtpm.h"
 
-#define START_FLAGS_KNOWN ((uint32_t)ENGINE_START_BOUND | ENGINE_START_EMPTY)
+#define START_FLAGS_KNOWN ((uint32_t)ENGINE_START_BOUND | ENGINE_START_EMPTY | ENGINE_START_DRAFT)
 
 static int protocol_error(const char *words, struct err *err)
 {
@@ -165,7 +165,7 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
         int rc = send_frame(engine, engine_persist_code, 0, &persist, &err);
 
         engine->unswept = true;
-        if (rc == 0 && engine->core != NULL)
+        if (rc == 0 && engine->core != NULL && !engine->draft)
                 rc = await_persisted(engine, &persist, &err);
         if (rc == 0)
                 return;
@@ -244,6 +244,11 @@ static int on_start(struct engine *engine, struct wire_frame *frame, struct err 
         if (start.seed.len != 0 && start.seed.len != ENGINE_SEED_SIZE)
                 return protocol_error("seed of a wrong size", err);
         engine->bound = (start.flags & ENGINE_START_BOUND) != 0;
+        engine->draft = (start.flags & ENGINE_START_DRAFT) != 0;
+        if (engine->draft && start.flags != ENGINE_START_DRAFT)
+                return protocol_error("a draft and more", err);
+        if (engine->draft)
+                stream_close(&engine->control);
         if ((start.flags & ENGINE_START_EMPTY) == 0)
                 rc = vtpm_load(&(struct vtpm_setup){.permanent = start.permanent,
                                                     .volatile_state = start.volatile_state,

@@ -58,6 +58,7 @@ struct engine {
         uint8_t locality;    /* of the guest's commands */
         uint32_t init_count;
         bool startup_seen; /* since the last INIT */
+        bool draft;        /* ENGINE_START_DRAFT: nothing waits until it is durable */
         bool bound;        /* QEMU was not started by the TCB; see bound.h */
         bool locked;       /* bound: the guest's next command needs the TCB's consent */
         bool served;       /* anything of QEMU's since the last engine_park */

@@ -340,19 +340,21 @@ static void refuses_a_tcb_that_breaks_the_protocol(void **state)
         const struct engine_command command = {.command = {(const uint8_t *)"x", 1}};
         const struct engine_persisted persisted = {.sequence = 3};
         const struct engine_decided decided = {0};
-        const struct engine_start flags = {.flags = 4};
+        const struct engine_start flags = {.flags = 8};
         const struct engine_start empty = {.flags = ENGINE_START_EMPTY};
         const struct engine_start both = {.flags = ENGINE_START_BOUND | ENGINE_START_EMPTY,
                                           .permanent = {(const uint8_t *)"x", 1}};
         const struct engine_start seed = {.seed = {(const uint8_t *)"short", 5}};
+        const struct engine_start bound_draft = {.flags = ENGINE_START_DRAFT | ENGINE_START_BOUND};
         const struct engine_start orphan = {.volatile_state = {(const uint8_t *)"x", 1}};
         const struct {
                 uint16_t code;
                 const void *message;
-        } rows[] = {{engine_command_code, &command}, {engine_persisted_code, &persisted},
-                    {engine_decided_code, &decided}, {engine_start_code, &flags},
-                    {engine_start_code, &empty},     {engine_start_code, &both},
-                    {engine_start_code, &seed},      {engine_start_code, &orphan}};
+        } rows[] = {{engine_command_code, &command},  {engine_persisted_code, &persisted},
+                    {engine_decided_code, &decided},  {engine_start_code, &flags},
+                    {engine_start_code, &empty},      {engine_start_code, &both},
+                    {engine_start_code, &seed},       {engine_start_code, &orphan},
+                    {engine_start_code, &bound_draft}};
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

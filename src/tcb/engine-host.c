@@ -26,8 +26,10 @@ struct engine_host {
         uint64_t nonce; /* until the engine has answered with it, what comes is not for us; or 0 */
         uint32_t init_count;
         uint64_t sequence; /* of the save that is not durable yet, 0 if none */
+        bool draft;        /* ENGINE_START_DRAFT */
         engine_reply_fn *reply;
         void *reply_user;
+        unsigned replies_due;
         char degraded[520];
         char libtpms[65];
 };
@@ -80,7 +82,8 @@ static int take_ready(struct engine_host *host, struct wire_frame *frame, struct
         if (host->ready)
                 return err_set(err, ERR_MALFORMED, "engine: ready twice");
         host->ready = true;
-        stop_timeout(host);
+        if (host->replies_due == 0)
+                stop_timeout(host);
         wire_text_copy(ready.sandbox, text, sizeof(text));
         wire_text_copy(ready.libtpms, host->libtpms, sizeof(host->libtpms));
         (void)snprintf(host->degraded, sizeof(host->degraded), "%s%s%s", host->engine.child.words,
@@ -89,7 +92,7 @@ static int take_ready(struct engine_host *host, struct wire_frame *frame, struct
         return 0;
 }
 
-/* Saves come one at a time: the engine waits for each. */
+/* Saves come one at a time: the engine waits for each, unless it is a draft. */
 static int take_persist(struct engine_host *host, struct wire_frame *frame, struct err *err)
 {
         struct engine_persist persist;
@@ -103,7 +106,7 @@ static int take_persist(struct engine_host *host, struct wire_frame *frame, stru
         /* Loaded again it would mean "manufacture": the identity would be gone. */
         if (persist.kind == ENGINE_BLOB_PERMANENT && persist.blob.len == 0)
                 return err_set(err, ERR_MALFORMED, "engine: empty permanent state");
-        host->sequence = persist.sequence;
+        host->sequence = host->draft ? 0 : persist.sequence;
         return host->ops->persist(host->user, &persist, err);
 }
 
@@ -114,10 +117,12 @@ static int take_response(struct engine_host *host, struct wire_frame *frame, str
 
         if (wire_frame_decode(frame, &response, sizeof(response), err) != 0)
                 return err->code;
-        if (reply == NULL)
+        if (reply == NULL || !host->ready)
                 return err_set(err, ERR_MALFORMED, "engine: answers what nobody asked");
-        host->reply = NULL;
-        stop_timeout(host);
+        if (--host->replies_due == 0) {
+                host->reply = NULL;
+                stop_timeout(host);
+        }
         reply(host->reply_user, response.response);
         return 0;
 }
@@ -378,6 +383,7 @@ int engine_host_start(const struct engine_host_request *request, struct engine_h
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         host->ops = request->ops;
         host->user = request->user;
+        host->draft = (request->flags & ENGINE_START_DRAFT) != 0;
         if (watch_answers(host, request->event, err) != 0 ||
             connect_engine(host, request, err) != 0) {
                 engine_host_free(host);
@@ -518,10 +524,13 @@ int engine_host_command(struct engine_host *host, struct bytes command, engine_r
 {
         struct engine_command message = {.command = command};
 
-        if (host->dead || host->reply != NULL)
+        const bool also = host->draft && host->reply == reply && host->reply_user == user;
+
+        if (host->dead || (host->reply != NULL && !also))
                 return err_set(err, ERR_CONFLICT, "engine is busy or gone");
         host->reply = reply;
         host->reply_user = user;
+        host->replies_due++;
         start_timeout(host);
         return wire_event_send(host->core, engine_command_code, 0, 0, &message, NULL, err);
 }

@@ -24,7 +24,10 @@ struct engine_question {
 
 struct engine_host_ops {
         void (*ready)(void *user);
-        /* Store this; engine_host_persisted() when it is durable. An error ends the engine. */
+        /*
+         * Store this; engine_host_persisted() when it is durable, but never for a draft. An error
+         * ends the engine.
+         */
         int (*persist)(void *user, const struct engine_persist *persist, struct err *err);
         void (*event)(void *user, enum engine_event_kind kind, uint32_t init_count);
         /* It is gone, or has been ended for breaking the protocol. */
@@ -107,7 +110,10 @@ const char *engine_host_libtpms(const struct engine_host *host);
 /* Tells the engine that the state with this sequence number is durable. */
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err) MUST_CHECK;
 
-/* Runs one TPM command; reply is called with its response, one command at a time. */
+/*
+ * Runs one TPM command; reply is called with its response. One command at a time, but a draft
+ * (ENGINE_START_DRAFT) takes more with the same reply and user, from its start on.
+ */
 typedef void engine_reply_fn(void *user, struct bytes response);
 int engine_host_command(struct engine_host *host, struct bytes command, engine_reply_fn *reply,
                         void *user, struct err *err) MUST_CHECK;

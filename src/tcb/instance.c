@@ -306,10 +306,8 @@ static void on_ready(void *user)
 
         (void)snprintf(instance->host->degraded, sizeof(instance->host->degraded), "%s",
                        engine_host_degraded(instance->engine));
-        if (instance->making != NULL) {
-                making_ready(instance);
+        if (instance->making != NULL)
                 return;
-        }
         started = instance->sm.state == INSTANCE_STARTING;
         sm_move(&instance->sm, INSTANCE_LIVE);
         note_use(instance);

@@ -1,5 +1,6 @@
 #include "tcb/making.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,15 @@
 #include "tpmwire/public.h"
 
 #define LATER_NICE 19 /* nobody waits for these */
+#define SAVES_MAX  64 /* of one making; each key takes two or three */
 
 struct making {
         struct manufacture manufacture;
         uint8_t later;
-        int control; /* keeps the engine's control channel open */
-        uint8_t *blob;
+        int control;   /* keeps the engine's control channel open */
+        uint8_t *blob; /* as the engine saved it last */
         size_t blob_len;
+        unsigned n_saves;
         char profile[BLOCK_PROFILE_MAX + 1];
         /* Of making_complete(). */
         void (*done)(void *user, const struct err *failure);
@@ -226,28 +229,24 @@ static int adopt_more(struct instance *instance, struct err *err)
 
 /* ---- the engine's words --------------------------------------------------------------------- */
 
-void making_ready(struct instance *instance)
-{
-        instance->making->manufacture.engine = instance->engine;
-        manufacture_run(&instance->making->manufacture);
-}
-
 /* Kept here until all is there: nobody has been promised anything yet. */
 int making_persist(struct instance *instance, const struct engine_persist *persist, struct err *err)
 {
         struct making *making = instance->making;
+        uint8_t *copy;
 
-        if (persist->kind == ENGINE_BLOB_PERMANENT) {
-                uint8_t *copy = malloc(persist->blob.len);
-
-                if (copy == NULL)
-                        return err_set(err, ERR_NO_MEMORY, "out of memory");
-                memcpy(copy, persist->blob.data, persist->blob.len);
-                drop_blob(making);
-                making->blob = copy;
-                making->blob_len = persist->blob.len;
-        }
-        return engine_host_persisted(instance->engine, persist->sequence, err);
+        if (++making->n_saves > SAVES_MAX)
+                return err_set(err, ERR_MALFORMED, "engine: saves without end");
+        if (persist->kind != ENGINE_BLOB_PERMANENT)
+                return 0;
+        copy = malloc(persist->blob.len);
+        if (copy == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        memcpy(copy, persist->blob.data, persist->blob.len);
+        drop_blob(making);
+        making->blob = copy;
+        making->blob_len = persist->blob.len;
+        return 0;
 }
 
 /* The name is free again, and the next start finds nothing half made. */
@@ -281,6 +280,35 @@ void making_fail(struct instance *instance, const struct err *failure)
         done(user, failure);
 }
 
+static void hear_nothing(void *user)
+{
+        (void)user;
+}
+
+static int save_nothing(void *user, const struct engine_persist *persist, struct err *err)
+{
+        (void)user;
+        (void)persist;
+        (void)err;
+        return 0;
+}
+
+static void see_nothing(void *user, enum engine_event_kind kind, uint32_t init_count)
+{
+        (void)user;
+        (void)kind;
+        (void)init_count;
+}
+
+static void mourn_nobody(void *user, const struct err *err)
+{
+        (void)user;
+        (void)err;
+}
+
+static const struct engine_host_ops deaf_ops = {
+    .ready = hear_nothing, .persist = save_nothing, .event = see_nothing, .died = mourn_nobody};
+
 static void on_done(void *user, const struct err *failure)
 {
         struct instance *instance = user;
@@ -291,8 +319,9 @@ static void on_done(void *user, const struct err *failure)
         if (failure == NULL) {
                 profile_describe(engine_host_libtpms(instance->engine),
                                  making->manufacture.algorithms, making->profile);
-                /* What it could still do wrong concerns nobody any more. */
-                engine_host_free(TAKE(instance->engine));
+                /* What it could still do wrong concerns nobody any more; it is reaped later. */
+                engine_host_hand_over(instance->engine, &deaf_ops, NULL);
+                (void)kill(engine_host_pid(instance->engine), SIGKILL);
                 if (making->blob == NULL)
                         rc = err_set(&err, ERR_FAILED, "the engine saved no state");
                 else if (instance->sm.state == INSTANCE_MANUFACTURING)
@@ -333,17 +362,25 @@ static int new_making(struct instance *instance, uint8_t wanted, int *ret_contro
 static int draw_seed(struct instance_host *host, const struct instance_request *request,
                      struct secret **ret_seed, struct err *err)
 {
-        struct secret AUTO_SECRET *random = NULL;
         int rc;
 
+        /* Nobody will derive this one again. */
         if (request->base_seed == NULL)
-                rc = secret_new_random(PROFILE_BASE_SEED_SIZE, &random, err);
-        else
-                rc = known_answer_check(host->known_answer, err);
+                return secret_new_random(ENGINE_SEED_SIZE, ret_seed, err);
+        rc = known_answer_check(host->known_answer, err);
+        return rc != 0 ? rc : profile_seed(request->base_seed, request->uuid, ret_seed, err);
+}
+
+static int start(struct instance *instance, struct engine_host_request *request, struct err *err)
+{
+        int rc;
+
+        request->flags = ENGINE_START_DRAFT;
+        rc = engine_host_start(request, &instance->engine, err);
         if (rc != 0)
                 return rc;
-        return profile_seed(request->base_seed == NULL ? random : request->base_seed, request->uuid,
-                            ret_seed, err);
+        instance->making->manufacture.engine = instance->engine;
+        return manufacture_start(&instance->making->manufacture, err);
 }
 
 static int begin(struct instance *instance, const struct instance_request *request, struct err *err)
@@ -368,7 +405,7 @@ static int begin(struct instance *instance, const struct instance_request *reque
         else
                 instance->making->manufacture.only_read = true;
         engine.nice = nice;
-        rc = engine_host_start(&engine, &instance->engine, err);
+        rc = start(instance, &engine, err);
         fd_close(&control);
         return rc;
 }
@@ -518,13 +555,15 @@ int making_complete(struct instance *instance, void (*done)(void *user, const st
                 engine = instance_engine_request(instance, control);
                 engine.permanent = (struct bytes){permanent.data, permanent.len};
                 engine.nice = LATER_NICE;
-                rc = engine_host_start(&engine, &instance->engine, err);
+                rc = start(instance, &engine, err);
                 fd_close(&control);
         }
         store_blob_free(&permanent);
-        if (rc == 0)
+        if (rc == 0) {
                 sm_move(&instance->sm, INSTANCE_COMPLETING);
-        else
-                making_free(TAKE(instance->making));
+                return 0;
+        }
+        engine_host_free(TAKE(instance->engine));
+        making_free(TAKE(instance->making));
         return rc;
 }

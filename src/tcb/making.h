@@ -23,7 +23,6 @@ int making_complete(struct instance *instance, void (*done)(void *user, const st
                     void *user, struct err *err) MUST_CHECK;
 
 /* instance.c: what the engine of an instance with a making does. */
-void making_ready(struct instance *instance);
 int making_persist(struct instance *instance, const struct engine_persist *persist,
                    struct err *err) MUST_CHECK;
 void making_fail(struct instance *instance, const struct err *failure);

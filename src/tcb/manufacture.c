@@ -6,7 +6,8 @@
 #include "tpmwire/command.h"
 #include "tpmwire/public.h"
 
-#define RC_NV_DEFINED 0x14c /* TPM 2.0 Part 2, 6.6.3: the handle is taken */
+#define TRANSIENT_FIRST 0x80000000 /* what libtpms gives the only object that is loaded */
+#define RC_NV_DEFINED   0x14c      /* TPM 2.0 Part 2, 6.6.3: the handle is taken */
 
 /* From CREATE to FLUSH for each key. */
 enum step { STEP_STARTUP, STEP_ALGORITHMS, STEP_CREATE, STEP_KEEP, STEP_FLUSH, STEP_SHUTDOWN };
@@ -25,17 +26,18 @@ static void put_algorithms(const struct manufacture *m, struct writer *w)
 
 static void put_create(const struct manufacture *m, struct writer *w)
 {
-        command_put_create_ek(w, m->kind);
+        command_put_create_ek(w, m->sent.kind);
 }
 
 static void put_keep(const struct manufacture *m, struct writer *w)
 {
-        command_put_keep(w, m->handle, tpm_ek(m->kind)->handle);
+        command_put_keep(w, TRANSIENT_FIRST, tpm_ek(m->sent.kind)->handle);
 }
 
 static void put_flush(const struct manufacture *m, struct writer *w)
 {
-        command_put_flush(w, m->handle);
+        (void)m;
+        command_put_flush(w, TRANSIENT_FIRST);
 }
 
 static void put_shutdown(const struct manufacture *m, struct writer *w)
@@ -65,12 +67,16 @@ static int take_algorithms(struct manufacture *m, struct bytes response, struct 
 
 static int take_key(struct manufacture *m, struct bytes response, struct err *err)
 {
-        struct manufacture_ek *ek = &m->eks[m->kind];
+        struct manufacture_ek *ek = &m->eks[m->answered.kind];
         struct tpm_public public;
         struct tpm_name name;
         struct bytes bytes;
-        int rc = response_get_primary(response, &m->handle, &bytes, err);
+        uint32_t handle;
+        int rc = response_get_primary(response, &handle, &bytes, err);
 
+        /* The commands behind this one name it already. */
+        if (rc == 0 && handle != TRANSIENT_FIRST)
+                rc = err_set(err, ERR_MALFORMED, "EK at the handle 0x%x", handle);
         if (rc == 0)
                 rc = tpm_public_parse(bytes, &public, err);
         if (rc == 0)
@@ -100,47 +106,37 @@ static const struct {
     [STEP_SHUTDOWN] = {"shutdown", put_shutdown, take_nothing, 0},
 };
 
-/* The first key that is wanted and not there yet, or the shutdown. */
-static enum step next_key(struct manufacture *m)
+/* The next key from this kind on that is wanted, or the shutdown. */
+static struct manufacture_at next_key(const struct manufacture *m, unsigned kind)
 {
-        for (unsigned kind = 0; kind < TPM_EK_COUNT; kind++) {
-                if ((m->wanted & (1U << kind)) != 0 && m->eks[kind].public_len == 0) {
-                        m->kind = (enum tpm_ek_kind)kind;
-                        return STEP_CREATE;
-                }
-        }
-        return STEP_SHUTDOWN;
+        while (kind < TPM_EK_COUNT && (m->wanted & (1U << kind)) == 0)
+                kind++;
+        return kind < TPM_EK_COUNT ? (struct manufacture_at){STEP_CREATE, (enum tpm_ek_kind)kind}
+                                   : (struct manufacture_at){.step = STEP_SHUTDOWN};
+}
+
+static struct manufacture_at next_step(const struct manufacture *m, struct manufacture_at at)
+{
+        if (at.step == STEP_ALGORITHMS)
+                return next_key(m, 0);
+        if (at.step == STEP_FLUSH)
+                return next_key(m, (unsigned)at.kind + 1);
+        at.step += at.step == STEP_CREATE && m->only_read ? 2 : 1;
+        return at;
 }
 
 static int take_response(struct manufacture *m, struct bytes response, struct err *err)
 {
+        const unsigned step = m->answered.step;
         uint32_t code;
         int rc = response_code(response, &code, err);
 
         if (rc != 0)
                 return rc;
-        if (code != 0 && code != steps[m->step].also)
+        if (code != 0 && code != steps[step].also)
                 return err_set(err, ERR_TPM, "manufacture: %s: response code 0x%x",
-                               steps[m->step].name, code);
-        return code != 0 ? 0 : steps[m->step].take(m, response, err);
-}
-
-static void on_response(void *user, struct bytes response);
-
-static void run_step(struct manufacture *m)
-{
-        uint8_t memory[512];
-        struct writer w;
-        struct err err = {0};
-        int rc;
-
-        writer_init_fixed(&w, memory, sizeof(memory));
-        steps[m->step].put(m, &w);
-        rc = writer_check(&w) != 0
-                 ? err_set(&err, ERR_LIMIT, "command too long")
-                 : engine_host_command(m->engine, writer_bytes(&w), on_response, m, &err);
-        if (rc != 0)
-                m->done(m->user, &err);
+                               steps[step].name, code);
+        return code != 0 ? 0 : steps[step].take(m, response, err);
 }
 
 static void on_response(void *user, struct bytes response)
@@ -152,19 +148,34 @@ static void on_response(void *user, struct bytes response)
                 m->done(m->user, &err);
                 return;
         }
-        if (m->step == STEP_SHUTDOWN) {
+        if (m->answered.step == STEP_SHUTDOWN)
                 m->done(m->user, NULL);
-                return;
-        }
-        if (m->step == STEP_ALGORITHMS || m->step == STEP_FLUSH)
-                m->step = next_key(m);
         else
-                m->step += m->step == STEP_CREATE && m->only_read ? 2 : 1;
-        run_step(m);
+                m->answered = next_step(m, m->answered);
 }
 
-void manufacture_run(struct manufacture *m)
+static int send_command(struct manufacture *m, struct err *err)
 {
-        m->step = STEP_STARTUP;
-        run_step(m);
+        uint8_t memory[512];
+        struct writer w;
+
+        writer_init_fixed(&w, memory, sizeof(memory));
+        steps[m->sent.step].put(m, &w);
+        return writer_check(&w) != 0
+                   ? err_set(err, ERR_LIMIT, "command too long")
+                   : engine_host_command(m->engine, writer_bytes(&w), on_response, m, err);
+}
+
+int manufacture_start(struct manufacture *m, struct err *err)
+{
+        int rc;
+
+        m->sent = (struct manufacture_at){.step = STEP_STARTUP};
+        m->answered = m->sent;
+        rc = send_command(m, err);
+        while (rc == 0 && m->sent.step != STEP_SHUTDOWN) {
+                m->sent = next_step(m, m->sent);
+                rc = send_command(m, err);
+        }
+        return rc;
 }

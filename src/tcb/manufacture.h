@@ -20,22 +20,30 @@ struct manufacture_ek {
         struct tpm_name name;
 };
 
+/* A step, and for those of a key whose. */
+struct manufacture_at {
+        unsigned step;
+        enum tpm_ek_kind kind;
+};
+
 struct manufacture {
-        struct engine_host *engine; /* the owner's, ready */
+        struct engine_host *engine; /* the owner's, started with ENGINE_START_DRAFT */
         uint8_t wanted;             /* mask of 1 << enum tpm_ek_kind */
         bool only_read;             /* the TPM is somebody's already: nothing is kept in it */
-        /* Once, after the last step or the first that failed; may free all of this. */
+        /* Once, after the last answer or the first that says no; may free all of this. */
         void (*done)(void *user, const struct err *failure);
         void *user;
         /* Written as it goes. */
-        unsigned step;
-        enum tpm_ek_kind kind;
-        uint32_t handle;
+        struct manufacture_at sent;
+        struct manufacture_at answered;
         struct manufacture_ek eks[TPM_EK_COUNT];
         uint8_t algorithms[MANUFACTURE_ALGORITHMS_SIZE];
 };
 
-/* Starts with the first step; done() may be called before this returns. */
-void manufacture_run(struct manufacture *m);
+/*
+ * Sends all the steps to an engine that was just started: it goes from one to the next without
+ * waiting for us. done() follows later, unless this fails.
+ */
+int manufacture_start(struct manufacture *m, struct err *err) MUST_CHECK;
 
 #endif

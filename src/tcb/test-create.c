@@ -2,13 +2,13 @@
  * A whole TCB in this process, with a real arbiter and real engines, whose vm_create() fails when
  * the test wants it to.
  */
-#include <stdlib.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/fs.h"
-#include "lib/test.h"
 #include "tcb/server.h"
+#include "tcb/test-tcb.h"
 #include "tcb/vm.h"
 
 #define TURNS_MAX 100000
@@ -30,19 +30,11 @@ int __wrap_vm_create(struct tcb *tcb, const struct vm_request *request, commit_f
 
 static struct tcb *open_tcb(void)
 {
-        static struct tcb_config config = {
-            .host_name = "host-t", .tcti = "embedded", .accel = "auto", .uid_base = 720000};
+        struct tcb *tcb = test_tcb_open(0);
         char path[PATH_MAX];
-        struct tcb *tcb = NULL;
         struct err err = {0};
 
-        (void)snprintf(config.state, sizeof(config.state), "%s", test_dir());
-        (void)snprintf(config.programs, sizeof(config.programs), "%s", getenv("CATENA_BUILD"));
-        /* Any files will do for what is measured and never started. */
-        (void)snprintf(config.qemu, sizeof(config.qemu), "/proc/self/exe");
-        (void)snprintf(config.ovmf_code, sizeof(config.ovmf_code), "/proc/self/exe");
-        assert_ok(tcb_open(&config, &tcb, &err), &err);
-        assert_ok(fs_join(path, sizeof(path), config.state, "images/disk", &err), &err);
+        assert_ok(fs_join(path, sizeof(path), tcb->config.state, "images/disk", &err), &err);
         assert_ok(fs_write_file(path, "x", 1, 0600, &err), &err);
         return tcb;
 }

@@ -16,6 +16,11 @@ enum engine_start_flags {
         ENGINE_START_BOUND = 1 << 0,
         /* No TPM yet: it comes with a token that QEMU shows. Only with ENGINE_START_BOUND. */
         ENGINE_START_EMPTY = 1 << 1,
+        /*
+         * Keys are made, and nobody is served: QEMU's channel is closed, states are handed over
+         * without waiting for engine_persisted, which must not come. Alone or not at all.
+         */
+        ENGINE_START_DRAFT = 1 << 2,
 };
 
 /* What a parked engine knew beside its TPM's state. */
