@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 
 #include "base/fs.h"
+#include "crypto/ca-tpm.h"
 #include "crypto/pkey-evp.h"
 #include "crypto/x509-cert.h"
 
@@ -40,6 +41,7 @@ struct content {
         const struct extension *extensions;
         size_t n_extensions;
         const char *policy; /* certificate policy, or NULL */
+        const struct ca_tpm *tpm;
 };
 
 static bool name_is_good(const char *name)
@@ -131,6 +133,8 @@ static int make_cert(const struct content *content, const struct pkey *key,
                 rc = add_extensions(x, content, err);
         if (rc == 0)
                 rc = add_policy(x, content, err);
+        if (rc == 0 && content->tpm != NULL)
+                rc = ca_tpm_add(x, content->tpm, err);
         if (rc != 0)
                 return rc;
         if (X509_sign(x, signer->evp, EVP_sha256()) <= 0)
@@ -284,6 +288,8 @@ static int check_request(const struct ca_request *request, struct err *err)
                 return err_set(err, ERR_MALFORMED, "name for a certificate");
         if (request->residency && request->profile != X509_AK)
                 return err_set(err, ERR_USAGE, "the residency of an AK only is certified");
+        if (request->tpm != NULL && request->profile != X509_EK)
+                return err_set(err, ERR_USAGE, "only an EK's certificate names a TPM");
         if (request->days == 0 || request->days > CA_DAYS_MAX)
                 return err_set(err, ERR_USAGE, "a certificate for %u days", request->days);
         return 0;
@@ -297,17 +303,18 @@ int ca_issue(const struct ca *ca, const struct ca_request *request, struct x509_
             {NID_basic_constraints, "critical,CA:FALSE"},
             {NID_key_usage, usage_of(request)},
             {NID_ext_key_usage, request->profile == X509_AK ? X509_EKU_AK : X509_EKU_EK},
-            {NID_subject_alt_name, san},
             {NID_subject_key_identifier, "hash"},
             {NID_authority_key_identifier, "keyid:always"},
+            {NID_subject_alt_name, san}, /* the last: a TPM has another one */
         };
         struct content content = {
             .name = request->name,
             .not_before = request->now - CLOCK_SKEW,
             .issuer = ca->root->x,
             .extensions = extensions,
-            .n_extensions = ARRAY_SIZE(extensions),
+            .n_extensions = ARRAY_SIZE(extensions) - (request->tpm != NULL),
             .policy = request->residency ? X509_POLICY_RESIDENCY : NULL,
+            .tpm = request->tpm,
         };
         int rc = check_request(request, err);
 

@@ -34,9 +34,19 @@ DEFINE_CLEANUP(struct ca *, ca_free)
 /* The root, valid as long as ca. */
 const struct x509_cert *ca_root(const struct ca *ca);
 
+/* The TPM that an endorsement key is in, by its own fixed properties (TPM_PT). */
+struct ca_tpm {
+        uint32_t manufacturer;
+        const char *model;
+        uint32_t version;
+        uint32_t level; /* of the specification */
+        uint32_t revision;
+};
+
 struct ca_request {
         enum x509_profile profile; /* X509_AK or X509_EK */
         const char *name;          /* host or VM: common name, and the DNS name of the SAN */
+        const struct ca_tpm *tpm;  /* of an EK: stands in the SAN instead; NULL: not known */
         const struct pkey *key;    /* what is certified */
         unsigned days;             /* 1 to CA_DAYS_MAX; never beyond the root's end */
         int64_t now;               /* seconds since 1970 */

@@ -179,6 +179,72 @@ static void damaged_or_missing(void **state)
         assert_null(ca);
 }
 
+/*
+ * What swtpm_setup's certificates have, byte for byte but for the names: a directory name with the
+ * TPM's manufacturer, model and version, and the specification that it follows.
+ */
+static void an_ek_certificate_names_its_tpm(void **state)
+{
+        static const uint8_t model[] = {0x06, 0x05, 0x67, 0x81, 0x05, 0x02, 0x02,
+                                        0x0c, 0x05, 'm',  'o',  'd',  'e',  'l'};
+        static const uint8_t manufacturer[] = {0x06, 0x05, 0x67, 0x81, 0x05, 0x02, 0x01,
+                                               0x0c, 0x0b, 'i',  'd',  ':',  '0',  '0',
+                                               '0',  '0',  '1',  '0',  '1',  '4'};
+        static const uint8_t version[] = {0x06, 0x05, 0x67, 0x81, 0x05, 0x02, 0x03,
+                                          0x0c, 0x0b, 'i',  'd',  ':',  '2',  '0',
+                                          '1',  '9',  '1',  '0',  '2',  '3'};
+        static const uint8_t specification[] = {
+            0x30, 0x19, 0x30, 0x17, 0x06, 0x05, 0x67, 0x81, 0x05, 0x02, 0x10, 0x31, 0x0e, 0x30,
+            0x0c, 0x0c, 0x03, 0x32, 0x2e, 0x30, 0x02, 0x01, 0x00, 0x02, 0x02, 0x00, 0xa4};
+        const struct bytes parts[] = {{model, sizeof(model)},
+                                      {manufacturer, sizeof(manufacturer)},
+                                      {version, sizeof(version)},
+                                      {specification, sizeof(specification)}};
+        const struct ca_tpm tpm = {0x1014, "model", 0x20191023, 0, 164};
+        struct x509_list roots = {.certs = {(struct x509_cert *)ca_root(made)}, .n = 1};
+        struct ca_request request = good_request();
+        struct x509_cert AUTO_X509 *cert = NULL;
+        uint8_t AUTO_FREE *der = NULL;
+        struct err err = {0};
+        size_t len = 0;
+
+        (void)state;
+        request.profile = X509_EK;
+        request.tpm = &tpm;
+        assert_ok(ca_issue(made, &request, &cert, &err), &err);
+        assert_ok(
+            x509_verify(
+                &(struct x509_check){.leaf = cert, .roots = &roots, .profile = X509_EK, .now = NOW},
+                &err),
+            &err);
+        assert_ok(x509_to_der(cert, &der, &len, &err), &err);
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+                if (memmem(der, len, parts[i].data, parts[i].len) == NULL)
+                        fail_msg("part %zu is missing", i);
+}
+
+static void names_no_tpm_that_cannot_be(void **state)
+{
+        static const struct {
+                enum x509_profile profile;
+                uint32_t level;
+                uint32_t revision;
+        } rows[] = {{X509_AK, 0, 164}, {X509_EK, 128, 164}, {X509_EK, 0, 127}, {X509_EK, 0, 32768}};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const struct ca_tpm tpm = {0x1014, "model", 1, rows[i].level, rows[i].revision};
+                struct ca_request request = good_request();
+                struct x509_cert *cert = NULL;
+                struct err err = {0};
+
+                request.profile = rows[i].profile;
+                request.tpm = &tpm;
+                assert_int_equal(ca_issue(made, &request, &cert, &err), ERR_USAGE);
+                assert_null(cert);
+        }
+}
+
 /* Whether a TPM's EK was certified is the CA's word, for AKs alone, and only when it says so. */
 static void residency_is_said(void **state)
 {
@@ -206,10 +272,16 @@ static void residency_is_said(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(root_is_what_it_says),    cmocka_unit_test(never_overwrites),
-            cmocka_unit_test(issues_what_verifies),    cmocka_unit_test(serials_differ),
-            cmocka_unit_test(never_outlives_the_root), cmocka_unit_test(bad_requests),
-            cmocka_unit_test(damaged_or_missing),      cmocka_unit_test(residency_is_said),
+            cmocka_unit_test(root_is_what_it_says),
+            cmocka_unit_test(never_overwrites),
+            cmocka_unit_test(issues_what_verifies),
+            cmocka_unit_test(serials_differ),
+            cmocka_unit_test(never_outlives_the_root),
+            cmocka_unit_test(bad_requests),
+            cmocka_unit_test(damaged_or_missing),
+            cmocka_unit_test(residency_is_said),
+            cmocka_unit_test(an_ek_certificate_names_its_tpm),
+            cmocka_unit_test(names_no_tpm_that_cannot_be),
         };
         return cmocka_run_group_tests_name("crypto-ca", tests, make_ca, free_ca);
 }

@@ -81,18 +81,21 @@ static void name_of(const char *vmid, char ret_name[CA_NAME_MAX + 1])
                 memcpy(ret_name, "vm", sizeof("vm"));
 }
 
-int authority_certify(const struct ca *ca, const char *vmid, struct bytes public, uint8_t **ret_der,
-                      size_t *ret_len, struct err *err)
+int authority_certify(const struct ca *ca, const struct authority_request *wanted,
+                      uint8_t **ret_der, size_t *ret_len, struct err *err)
 {
         struct x509_cert AUTO_X509 *cert = NULL;
         struct pkey AUTO_PKEY *key = NULL;
         char name[CA_NAME_MAX + 1];
-        struct ca_request request = {
-            .profile = X509_EK, .name = name, .days = CERT_DAYS, .now = (int64_t)time(NULL)};
+        struct ca_request request = {.profile = X509_EK,
+                                     .name = name,
+                                     .tpm = wanted->tpm,
+                                     .days = CERT_DAYS,
+                                     .now = (int64_t)time(NULL)};
         struct tpm_public parsed;
-        int rc = tpm_public_parse(public, &parsed, err);
+        int rc = tpm_public_parse(wanted->public, &parsed, err);
 
-        name_of(vmid, name);
+        name_of(wanted->vmid, name);
         if (rc == 0)
                 rc = pubkey_from_tpm(&parsed, &key, err);
         request.key = key;

@@ -20,8 +20,14 @@
  */
 int authority_open(const struct state_place *place, struct ca **ret_ca, struct err *err) MUST_CHECK;
 
-/* A certificate in DER of this EK (TPM2B_PUBLIC) for the VM "NAME:UUID"; free() it. */
-int authority_certify(const struct ca *ca, const char *vmid, struct bytes public, uint8_t **ret_der,
-                      size_t *ret_len, struct err *err) MUST_CHECK;
+struct authority_request {
+        const char *vmid; /* the VM, "NAME:UUID" */
+        const struct ca_tpm *tpm;
+        struct bytes public; /* of the EK, TPM2B_PUBLIC */
+};
+
+/* A certificate in DER; free() it. */
+int authority_certify(const struct ca *ca, const struct authority_request *wanted,
+                      uint8_t **ret_der, size_t *ret_len, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,14 +5,18 @@
 #include "crypto/hash.h"
 #include "tpmwire/tpm-const.h"
 
-#define TAG_SESSIONS    0x8002
-#define CC_NV_DEFINE    0x12a
-#define CC_PCR_ALLOCATE 0x12b
-#define CC_NV_WRITE     0x137
-#define CC_NV_WRITELOCK 0x138
-#define RS_PASSWORD     0x40000009
-#define RH_PLATFORM     0x4000000c
-#define PCR_BYTES       3 /* 24 PCRs */
+#define TAG_SESSIONS      0x8002
+#define CC_NV_DEFINE      0x12a
+#define CC_PCR_ALLOCATE   0x12b
+#define CC_NV_WRITE       0x137
+#define CC_NV_WRITELOCK   0x138
+#define CC_GET_CAPABILITY 0x17a
+#define CAP_PROPERTIES    6
+#define TAG_NO_SESSIONS   0x8001
+#define RESPONSE_HEADER   10
+#define RS_PASSWORD       0x40000009
+#define RH_PLATFORM       0x4000000c
+#define PCR_BYTES         3 /* 24 PCRs */
 
 /* TPMA_NV (Part 2, 13.4): PPWRITE, PPREAD, OWNERREAD, AUTHREAD, NO_DA, PLATFORMCREATE. */
 #define NV_ATTRIBUTES  0x42070001U
@@ -112,6 +116,39 @@ static int parse_bank(const char *name, size_t len, unsigned *mask, struct err *
                         return 0;
                 }
         return err_set(err, ERR_USAGE, "--pcr-banks: there is no bank \"%.*s\"", (int)len, name);
+}
+
+void setup_put_get_property(struct writer *w, uint32_t property)
+{
+        const size_t at = w->len;
+
+        writer_put_be16(w, TAG_NO_SESSIONS);
+        writer_put_be32(w, 0);
+        writer_put_be32(w, CC_GET_CAPABILITY);
+        writer_put_be32(w, CAP_PROPERTIES);
+        writer_put_be32(w, property);
+        writer_put_be32(w, 1);
+        finish(w, at);
+}
+
+int setup_get_property(struct bytes response, uint32_t property, uint32_t *ret_value,
+                       struct err *err)
+{
+        struct reader r = reader_from_bytes(response);
+        uint8_t more;
+        uint32_t capability;
+        uint32_t n;
+        uint32_t found;
+        uint32_t value;
+
+        if (reader_skip(&r, RESPONSE_HEADER) != 0 || reader_get_u8(&r, &more) != 0 ||
+            reader_get_be32(&r, &capability) != 0 || capability != CAP_PROPERTIES ||
+            reader_get_be32(&r, &n) != 0 || n != 1 || reader_get_be32(&r, &found) != 0 ||
+            found != property || reader_get_be32(&r, &value) != 0 || reader_finish(&r) != 0)
+                return err_set(err, ERR_MALFORMED, "TPM2_GetCapability: no property 0x%x",
+                               property);
+        *ret_value = value;
+        return 0;
 }
 
 int setup_parse_banks(const char *text, unsigned *ret_mask, struct err *err)

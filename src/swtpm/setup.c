@@ -17,6 +17,7 @@
 #define BANKS_DEFAULT "sha256" /* as swtpm_setup's */
 #define BANKS_KEEP    "-"
 #define STATE_MODE    0600
+#define MODEL         "catena-swtpm"
 
 struct setup {
         const struct command_setup *options;
@@ -25,6 +26,7 @@ struct setup {
         struct state_file *state;
         struct engine_link link;
         struct ca *ca;
+        struct ca_tpm tpm;
 };
 
 /* Commands --------------------------------------------------------------------------------------
@@ -81,12 +83,41 @@ static int write_nv(struct setup *setup, uint32_t index, struct bytes data, stru
         return run(setup, "TPM2_NV_WriteLock", &w, &response, err);
 }
 
+/* What the certificates say of the TPM it says itself. */
+static int describe(struct setup *setup, struct err *err)
+{
+        const struct {
+                uint32_t property; /* TPM_PT */
+                uint32_t *place;
+        } rows[] = {
+            {0x101, &setup->tpm.level},
+            {0x102, &setup->tpm.revision},
+            {0x105, &setup->tpm.manufacturer},
+            {0x10b, &setup->tpm.version},
+        };
+        uint8_t memory[64];
+        struct bytes response;
+        struct writer w;
+        int rc = 0;
+
+        setup->tpm.model = MODEL;
+        writer_init_fixed(&w, memory, sizeof(memory));
+        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(rows); i++) {
+                setup_put_get_property(&w, rows[i].property);
+                rc = run(setup, "TPM2_GetCapability", &w, &response, err);
+                if (rc == 0)
+                        rc = setup_get_property(response, rows[i].property, rows[i].place, err);
+        }
+        return rc;
+}
+
 static int certify(struct setup *setup, const struct tpm_ek *ek, struct bytes public,
                    struct err *err)
 {
         uint8_t AUTO_FREE *der = NULL;
         size_t len = 0;
-        int rc = authority_certify(setup->ca, setup->options->vmid, public, &der, &len, err);
+        const struct authority_request request = {setup->options->vmid, &setup->tpm, public};
+        int rc = authority_certify(setup->ca, &request, &der, &len, err);
 
         return rc != 0 ? rc : write_nv(setup, ek->cert_index, (struct bytes){der, len}, err);
 }
@@ -133,6 +164,8 @@ static int make_eks(struct setup *setup, struct err *err)
                 return 0;
         if (certified)
                 rc = authority_open(&setup->place.place, &setup->ca, err);
+        if (rc == 0 && certified)
+                rc = describe(setup, err);
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(kinds); i++)
                 rc = make_ek(setup, kinds[i], err);
         return rc;
