@@ -46,6 +46,15 @@ const struct conf_key tcb_config_keys[] = {
      "How far engines give way to other processes, as in nice(1)."},
     {"vtpm", "memory", CONF_NUMBER, offsetof(struct tcb_config, engine_memory), 0, "32", 8, 1024,
      NULL, "MiB of private memory that one engine may have; they use less than 2."},
+    {"vtpm", "memory_all", CONF_NUMBER, offsetof(struct tcb_config, engines_memory), 0, "0", 0,
+     1U << 24, NULL,
+     "MiB of memory that all engines together may have, the kernel's for them included, where the "
+     "TCB has a delegated control group. The kernel ends engines that go over it, and with them "
+     "their VMs. 0: no limit."},
+    {"vtpm", "cpu_weight", CONF_NUMBER, offsetof(struct tcb_config, engines_weight), 0, "100", 1,
+     10000, NULL,
+     "Share of the CPU of all engines together when it is short, where the TCB has a delegated "
+     "control group: guests' is 100, the TCB's own 1000."},
     {"sandbox", "uid_base", CONF_NUMBER, offsetof(struct tcb_config, uid_base), 0, "720000", 1000,
      4000000000U, NULL,
      "First of the user ids that engines and guests run under when the TCB is root."},

@@ -27,8 +27,10 @@ struct tcb_config {
         uint64_t park_after; /* seconds; 0: never */
         uint64_t park_below; /* percent of memory that is available; 0: never */
         uint64_t engine_nice;
-        uint64_t engine_memory; /* MiB */
-        uint64_t pool;          /* vTPMs made in advance */
+        uint64_t engine_memory;  /* MiB */
+        uint64_t engines_memory; /* MiB of all together; 0: no limit */
+        uint64_t engines_weight; /* of the CPU */
+        uint64_t pool;           /* vTPMs made in advance */
 };
 
 /* The keys that may stand in the file; also the manual's source. */

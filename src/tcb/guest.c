@@ -263,6 +263,7 @@ static int start_qemu(struct vm *vm, const struct vmm_launch *launch, struct err
 
         if (vmm_launch(launch, &vm->qemu, digest, err) != 0)
                 return err->code;
+        cgroups_add(&vm->tcb->cgroups, CGROUP_GUESTS, vm->qemu.pid);
         (void)snprintf(vm->tcb->qemu_degraded, sizeof(vm->tcb->qemu_degraded), "%s",
                        vm->qemu.degraded == 0 ? "" : vm->qemu.words);
         if (vm->qemu.degraded != 0)

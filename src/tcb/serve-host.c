@@ -58,6 +58,7 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
                 return err->code;
         add_words(degraded, sizeof(degraded), "", ptpm_degraded(tcb->ptpm));
         add_words(degraded, sizeof(degraded), "", tcb->instance_host.degraded);
+        add_words(degraded, sizeof(degraded), "", tcb->cgroups.words);
         add_words(degraded, sizeof(degraded), "QEMU: ", tcb->qemu_degraded);
         status.sandbox = wire_text_fit(degraded, 799);
         status.images = wire_text_fit(images, sizeof(images) - 1);

@@ -68,6 +68,19 @@ static int open_keeper(struct tcb *tcb, struct err *err)
         return rc;
 }
 
+static void open_cgroups(struct tcb *tcb)
+{
+        const struct cgroup_limits limits = {
+            .engines_weight = tcb->config.engines_weight,
+            .engines_memory = tcb->config.engines_memory << 20,
+            .engines_max = descriptors_vtpms(&tcb->instance_host.descriptors),
+        };
+
+        cgroups_open(&limits, &tcb->cgroups);
+        if (tcb->cgroups.words[0] != '\0')
+                log_warning((&(struct log_fields){.op = "cgroup"}), "%s", tcb->cgroups.words);
+}
+
 static void on_ptpm_lost(void *user, const struct err *err)
 {
         struct tcb *tcb = user;
@@ -139,7 +152,7 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->commit = tcb->commit;
         host->config = &tcb->config;
         host->measurements = &tcb->measurements;
-        descriptors_init(&host->descriptors);
+        vmm_zygote_set_cgroup(host->zygote, tcb->cgroups.procs[CGROUP_ENGINES]);
         if (vmm_zygote_warm(host->zygote, err) != 0)
                 return err->code;
         if (test_manufacture(host, err) != 0)
@@ -228,6 +241,7 @@ int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         tcb->config = *config;
         tcb->images = -1;
+        cgroups_init(&tcb->cgroups);
         rc = sd_event_new(&tcb->event);
         if (rc < 0)
                 rc = err_set_errno(err, -rc, "make event loop");
@@ -235,6 +249,10 @@ int tcb_open(const struct tcb_config *config, struct tcb **ret_tcb, struct err *
                 rc = watch_signals(tcb, err);
         if (rc == 0)
                 rc = make_dirs(tcb, err);
+        /* Before anything is started, so that all of it is where it belongs. */
+        descriptors_init(&tcb->instance_host.descriptors);
+        if (rc == 0)
+                open_cgroups(tcb);
         if (rc == 0)
                 rc = open_keeper(tcb, err);
         if (rc == 0)
@@ -316,6 +334,7 @@ void tcb_close(struct tcb *tcb)
         known_answer_free(tcb->instance_host.known_answer);
         parking_free(tcb->instance_host.parking);
         vmm_zygote_free(tcb->instance_host.zygote);
+        cgroups_done(&tcb->cgroups);
         wire_hub_free(tcb->instance_host.hub);
         commit_free(tcb->commit);
         ptpm_free(tcb->ptpm);

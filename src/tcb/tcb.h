@@ -5,6 +5,7 @@
 #define TCB_TCB_H
 
 #include "base/spawn.h"
+#include "tcb/cgroup.h"
 #include "tcb/instance-index.h"
 #include "tcb/keys.h"
 #include "vmm/accel.h"
@@ -20,6 +21,7 @@ struct tcb {
         struct store *store;
         struct ptpm *ptpm;
         struct measurements measurements;
+        struct cgroups cgroups;
         struct host_keys keys;
         struct commit *commit;
         struct instance_host instance_host;

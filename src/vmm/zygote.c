@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "wire/link.h"
 #include "wire/zygote.h"
 
@@ -25,6 +26,7 @@ struct vmm_zygote {
         struct wire_link *link;
         uint32_t id;
         bool siblings;
+        int procs; /* -1: none */
 };
 
 int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err)
@@ -39,6 +41,7 @@ int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err 
         }
         memcpy(zygote->path, path, strlen(path) + 1);
         zygote->child.pidfd = -1;
+        zygote->procs = -1;
         *ret_zygote = zygote;
         return 0;
 }
@@ -60,6 +63,22 @@ void vmm_zygote_free(struct vmm_zygote *zygote)
                 return;
         stop(zygote);
         free(zygote);
+}
+
+/* Before its first fork, so that every engine is born there. */
+static void join_cgroup(const struct vmm_zygote *zygote)
+{
+        char text[32];
+        const int n = snprintf(text, sizeof(text), "%d", (int)zygote->child.pid);
+
+        if (zygote->procs >= 0 && write(zygote->procs, text, (size_t)n) != n)
+                log_warning((&(struct log_fields){.op = "cgroup"}),
+                            "engines stay outside of their control group");
+}
+
+void vmm_zygote_set_cgroup(struct vmm_zygote *zygote, int procs)
+{
+        zygote->procs = procs;
 }
 
 /*
@@ -92,6 +111,7 @@ static int start(struct vmm_zygote *zygote, struct err *err)
                 fd_close(&pair[0]);
                 return err_wrap(err, "start %s", zygote->path);
         }
+        join_cgroup(zygote);
         return wire_link_new(pair[0], &wire_zygote_protocol, WIRE_CLIENT, &zygote->link, err);
 }
 

@@ -37,6 +37,9 @@ struct vmm_zygote_request {
 int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                     struct spawn_child *ret_child, struct err *err) MUST_CHECK;
 
+/* Writes its number, and that of every one that replaces it, to this cgroup.procs; not taken. */
+void vmm_zygote_set_cgroup(struct vmm_zygote *zygote, int procs);
+
 /* Its process, 0 when none runs. */
 pid_t vmm_zygote_pid(const struct vmm_zygote *zygote);
 
