@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -96,7 +97,7 @@ static int queue_command(struct engine *engine, const struct wire_frame *frame, 
 /* What the engine waits for, and what it asked with, which another TCB is asked once more. */
 struct wait {
         uint16_t code;
-        uint16_t asked;
+        uint16_t asked; /* 0: nothing */
         const void *question;
 };
 
@@ -109,7 +110,9 @@ static int ask_again(struct engine *engine, const struct wait *wait, struct wire
                 return rc;
         /* Parked at the TCB before, at this one it never was. */
         *ret_done = wait->code == engine_unpark_code;
-        return *ret_done ? 0 : send_frame(engine, wait->asked, 0, wait->question, err);
+        return *ret_done || wait->asked == 0
+                   ? 0
+                   : send_frame(engine, wait->asked, 0, wait->question, err);
 }
 
 /* One frame while the engine waits for this one; the TCB's commands queue up behind it. */
@@ -127,6 +130,9 @@ static int await_frame(struct engine *engine, const struct wait *wait, struct wi
                 return queue_command(engine, ret_frame, err);
         if (ret_frame->message->code == engine_stop_code)
                 return err_set(err, ERR_INTERRUPTED, "stopped");
+        /* It had asked, and was answered that way, before this came. */
+        if (ret_frame->message->code == engine_used_up_code && code != engine_used_up_code)
+                return 0;
         /* The TCB asked before it knew that the engine is not idle. */
         if (ret_frame->message->code == engine_park_code && code != engine_unpark_code)
                 return core_send_busy(engine, err);
@@ -172,6 +178,27 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
         if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
                 log_error(&(struct log_fields){.err = &err}, "state could not be handed over");
         _exit(rc == ERR_INTERRUPTED ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+static bool has_word(const struct engine *engine)
+{
+        char byte;
+
+        return recv(wire_link_fd(engine->core), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+int core_use_up(struct engine *engine, struct err *err)
+{
+        const struct wait wait = {.code = engine_used_up_code};
+        struct wire_frame frame;
+        bool done = engine->core == NULL;
+        int rc = 0;
+
+        while (rc == 0 && !done && has_word(engine))
+                rc = await_frame(engine, &wait, &frame, &done, err);
+        if (rc == 0 && !done)
+                core_persist(engine, ENGINE_BLOB_VOLATILE, (struct bytes){NULL, 0});
+        return rc;
 }
 
 /* Without a TCB everything is granted but a restore: there is nobody who kept a state. */
@@ -362,6 +389,20 @@ static int on_persisted(struct engine *engine, struct wire_frame *frame, struct 
         return protocol_error("acknowledgement of nothing", err);
 }
 
+/* The engine had asked for it, and was answered. */
+static int on_used_up(struct engine *engine, struct wire_frame *frame, struct err *err)
+{
+        (void)engine;
+        (void)frame;
+        (void)err;
+        return 0;
+}
+
+static int on_attach(struct engine *engine, struct wire_frame *frame, struct err *err)
+{
+        return engine_attach(engine, TAKE_FD(frame->fds[0]), err);
+}
+
 static int on_stop(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         (void)frame;
@@ -377,7 +418,8 @@ static const struct {
     {engine_start_code, on_start},     {engine_persisted_code, on_persisted},
     {engine_command_code, on_command}, {engine_stop_code, on_stop},
     {engine_wake_code, on_wake},       {engine_park_code, on_park},
-    {engine_adopt_code, on_adopt},
+    {engine_adopt_code, on_adopt},     {engine_attach_code, on_attach},
+    {engine_used_up_code, on_used_up},
 };
 
 int core_receive(struct engine *engine, struct err *err)

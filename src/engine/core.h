@@ -28,6 +28,9 @@ int core_run_queued(struct engine *engine, struct err *err) MUST_CHECK;
  */
 void core_persist(void *engine, enum engine_blob_kind kind, struct bytes blob);
 
+/* 0 when the state that the engine wakes with is used up durably: it was told, or asks. */
+int core_use_up(struct engine *engine, struct err *err) MUST_CHECK;
+
 /*
  * Asks the TCB one of the questions that engine_decided answers and waits for it. The answer's
  * views are valid until the next frame. Errors end the engine, as for core_persist().

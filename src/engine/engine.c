@@ -68,6 +68,16 @@ int engine_new(int core_fd, int control_fd, struct engine **ret_engine, struct e
         return 0;
 }
 
+int engine_attach(struct engine *engine, int control_fd, struct err *err)
+{
+        int AUTO_FD control = control_fd;
+
+        if (engine->life.state != ENGINE_WAITING || engine->control.fd >= 0)
+                return err_set(err, ERR_MALFORMED, "core channel: second control channel");
+        stream_init(&engine->control, TAKE_FD(control));
+        return 0;
+}
+
 void engine_free(struct engine *engine)
 {
         if (engine == NULL)

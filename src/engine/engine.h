@@ -84,6 +84,9 @@ void engine_free(struct engine *engine);
 DEFINE_CLEANUP(struct engine *, engine_free)
 #define AUTO_ENGINE CLEANUP(engine_free_p)
 
+/* Takes QEMU's control channel, non-blocking, which a spare engine is given before it starts. */
+int engine_attach(struct engine *engine, int control_fd, struct err *err) MUST_CHECK;
+
 /* Serves until the TCB says stop or closes the core channel (0), or fails for good. */
 int engine_run(struct engine *engine, struct err *err) MUST_CHECK;
 

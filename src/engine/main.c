@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "engine/interpose.h"
 #include "engine/vtpm.h"
+#include "engine/warm.h"
 #include "engine/zygote.h"
 
 #define KEPT_FREE (1 << 20)
@@ -33,7 +34,7 @@ static const char *join(const char *start)
         return words;
 }
 
-static int serve(const char *lacks, const struct err *failure, struct err *err)
+static int serve(const struct zygote_child *start, const struct err *failure, struct err *err)
 {
         char words[200];
         struct engine AUTO_ENGINE *engine = NULL;
@@ -52,8 +53,12 @@ static int serve(const char *lacks, const struct err *failure, struct err *err)
                 rc = confine_engine(engine->watch.epoll, words, sizeof(words), err);
         if (rc != 0)
                 return rc;
-        (void)join(lacks);
+        (void)join(start->words);
         engine->sandbox_words = join(words);
+        if (start->spare)
+                rc = warm_rehearse(err);
+        if (rc != 0)
+                return rc;
         return engine_run(engine, err);
 }
 
@@ -68,7 +73,7 @@ static int serve_from_zygote(struct err *err)
                 return err_set(err, ERR_FAILED, "make not dumpable");
         rc = zygote_run(&child, &failure);
         if (child.words != NULL)
-                return serve(child.words, rc != 0 ? &failure : NULL, err);
+                return serve(&child, rc != 0 ? &failure : NULL, err);
         *err = failure;
         return rc;
 }
@@ -87,7 +92,8 @@ int main(int argc, char **argv)
         if (argc > 1 && !zygote)
                 rc = err_set(&err, ERR_USAGE, "not started by catena-tcb");
         else
-                rc = zygote ? serve_from_zygote(&err) : serve("", NULL, &err);
+                rc = zygote ? serve_from_zygote(&err)
+                            : serve(&(struct zygote_child){.words = ""}, NULL, &err);
         if (rc != 0) {
                 log_error(&(struct log_fields){.err = &err}, "ends");
                 _exit(EXIT_FAILURE);

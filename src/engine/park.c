@@ -91,6 +91,7 @@ static int load(struct engine *engine, const struct engine_wake *wake, struct er
 {
         return vtpm_load(&(struct vtpm_setup){.permanent = wake->permanent,
                                               .volatile_state = wake->volatile_state,
+                                              .volatile_kept = true, /* core_use_up() */
                                               .resume = true,
                                               .persist = core_persist,
                                               .context = engine},
@@ -115,9 +116,10 @@ int park_wake(struct engine *engine, struct wire_frame *frame, struct err *err)
         engine->locality = wake.locality;
         engine->startup_seen = (wake.marks & ENGINE_MARK_STARTED) != 0;
         set_command_size(wake.buffer_size);
-        /* Waits for the TCB's word that the state is used up, which takes the frame's buffer. */
         sm_move(&engine->life, ENGINE_OFF);
         rc = engine_power_on(engine, ENGINE_RUNNING, err);
+        if (rc == 0)
+                rc = core_use_up(engine, err);
         if (rc != 0)
                 return err_wrap(err, "wake");
         engine->locked = (wake.marks & ENGINE_MARK_LOCKED) != 0;

@@ -3,6 +3,7 @@
  * is the TCB and QEMU. Attack rows: the double wake, and the changed clock (PROTOCOLS, Engines).
  */
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,6 +51,14 @@ static int set_up(void **state)
         for (int i = 0; i < 2; i++)
                 v.parked_fds[i] = -1;
         return 0;
+}
+
+static int set_up_spare(void **state)
+{
+        int rc = set_up(state);
+
+        v.spare = true;
+        return rc;
 }
 
 static int tear_down(void **state)
@@ -182,6 +191,71 @@ static void the_state_is_used_up_before_anybody_is_served(void **state)
         test_vtpm_release(&v);
         assert_true(test_vtpm_serve(&v, engine_ready_code));
         assert_int_equal(poll(&polled, 1, 20000), 1);
+}
+
+/* The engine has the TCB's word before it would ask. */
+static void what_is_used_up_already_is_not_asked_for(void **state)
+{
+        const struct engine_used_up used_up = {0};
+        struct err err = {0};
+        unsigned before;
+
+        (void)state;
+        boot();
+        assert_true(test_vtpm_park(&v, false));
+        test_vtpm_rouse(&v);
+        before = v.n_persists;
+        v.hold = true; /* it would never be told */
+        assert_int_equal(kill(v.child.pid, SIGSTOP), 0);
+        test_vtpm_send_wake(&v, clock_now(), 0);
+        assert_ok(wire_link_send(v.core, engine_used_up_code, 0, 0, &used_up, NULL, &err), &err);
+        assert_int_equal(kill(v.child.pid, SIGCONT), 0);
+        assert_true(test_vtpm_serve(&v, engine_ready_code));
+        assert_int_equal(v.n_persists, before);
+        assert_int_equal(test_vtpm_command(&v, GETRANDOM), 0);
+}
+
+/* It asked and was answered; then the word came as well. */
+static void a_late_word_changes_nothing(void **state)
+{
+        const struct engine_used_up used_up = {0};
+        struct err err = {0};
+
+        (void)state;
+        boot();
+        assert_int_equal(test_vtpm_command(&v, PCR16_EXTEND), 0);
+        park_and_wake();
+        assert_ok(wire_link_send(v.core, engine_used_up_code, 0, 0, &used_up, NULL, &err), &err);
+        assert_int_equal(test_vtpm_core_command(&v, GETRANDOM), 0);
+        assert_int_equal(test_vtpm_command(&v, PCR16_READ), 0);
+        /* Nor does it stand for the next wake's. */
+        assert_true(test_vtpm_park(&v, false));
+        test_vtpm_rouse(&v);
+        assert_ok(wire_link_send(v.core, engine_used_up_code, 0, 0, &used_up, NULL, &err), &err);
+        v.hold = true;
+        test_vtpm_send_wake(&v, clock_now(), 0);
+        test_vtpm_await_held(&v);
+        test_vtpm_release(&v);
+        assert_true(test_vtpm_serve(&v, engine_ready_code));
+}
+
+static void a_channel_is_attached_once_and_first(void **state)
+{
+        const struct engine_attach attach = {0};
+        struct err err = {0};
+
+        (void)state;
+        for (int started = 0; started < 2; started++) {
+                test_vtpm_spawn(&v, true);
+                if (started)
+                        test_vtpm_start(&v, NULL);
+                assert_ok(
+                    wire_link_send(v.core, engine_attach_code, 0, 0, &attach, &v.control, &err),
+                    &err);
+                assert_false(test_vtpm_serve(&v, engine_response_code));
+                assert_string_not_equal(v.failed, "");
+                test_vtpm_kill(&v);
+        }
 }
 
 static void only_an_idle_one_is_parked(void **state)
@@ -335,6 +409,10 @@ static void a_broken_state_is_an_error_and_never_a_new_tpm(void **state)
 }
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPARE(test)                                                                                \
+        {                                                                                          \
+#test " (spare)", test, set_up_spare, tear_down, NULL                              \
+        }
 
 int main(void)
 {
@@ -344,10 +422,24 @@ int main(void)
             ROW(the_first_byte_waits_for_the_wake),
             ROW(one_state_woken_twice_draws_other_numbers),
             ROW(the_state_is_used_up_before_anybody_is_served),
+            ROW(what_is_used_up_already_is_not_asked_for),
+            ROW(a_late_word_changes_nothing),
+            ROW(a_channel_is_attached_once_and_first),
             ROW(only_an_idle_one_is_parked),
             ROW(a_parked_one_can_go_on_by_itself),
             ROW(only_the_tcbs_time_heals_a_lockout),
             ROW(a_broken_state_is_an_error_and_never_a_new_tpm),
+            /* Spare engines have been through a wake of nobody's TPM already. */
+            SPARE(the_guest_notices_nothing),
+            SPARE(sessions_and_their_exclusive_audit_go_on),
+            SPARE(the_first_byte_waits_for_the_wake),
+            SPARE(one_state_woken_twice_draws_other_numbers),
+            SPARE(the_state_is_used_up_before_anybody_is_served),
+            SPARE(what_is_used_up_already_is_not_asked_for),
+            SPARE(a_channel_is_attached_once_and_first),
+            SPARE(only_an_idle_one_is_parked),
+            SPARE(only_the_tcbs_time_heals_a_lockout),
+            SPARE(a_broken_state_is_an_error_and_never_a_new_tpm),
         };
         return cmocka_run_group_tests_name("engine-park", tests, NULL, NULL);
 }

@@ -45,6 +45,14 @@ static int set_up(void **state)
         return 0;
 }
 
+static int set_up_spare(void **state)
+{
+        int rc = set_up(state);
+
+        first.spare = second.spare = true;
+        return rc;
+}
+
 static int tear_down(void **state)
 {
         (void)state;
@@ -227,6 +235,10 @@ static void the_same_number_does_not_mean_the_same_random_numbers(void **state)
 }
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SPARE(test)                                                                                \
+        {                                                                                          \
+#test " (spare)", test, set_up_spare, tear_down, NULL                              \
+        }
 
 int main(void)
 {
@@ -235,6 +247,9 @@ int main(void)
             ROW(the_zygote_keeps_nothing),
             ROW(engines_outlive_it_and_the_next_one_takes_over),
             ROW(two_copies_are_two_tpms),
+            SPARE(a_copy_is_our_child_and_has_given_up_everything),
+            SPARE(the_zygote_keeps_nothing),
+            SPARE(two_copies_are_two_tpms),
             ROW(the_same_number_does_not_mean_the_same_random_numbers),
         };
         return cmocka_run_group_tests_name("engine-zygote", tests, NULL, NULL);

@@ -36,6 +36,29 @@ static const struct bytes commands[] = {
 static const uint8_t self_test[] = {0x80, 1, 0, 0, 0, 11, 0, 0, 1, 0x43, 0};
 static const uint8_t success[] = {0x80, 1, 0, 0, 0, 10, 0, 0, 0, 0};
 
+/* The TPM that is nobody's, as if it were parked, for warm_rehearse(). */
+static struct {
+        uint8_t *permanent;
+        size_t permanent_len;
+        uint8_t *volatile_state;
+        size_t volatile_len;
+} nobody;
+
+static void keep(void *context, enum engine_blob_kind kind, struct bytes blob)
+{
+        uint8_t *copy;
+
+        (void)context;
+        if (kind != ENGINE_BLOB_PERMANENT)
+                return;
+        copy = realloc(nobody.permanent, blob.len);
+        if (copy == NULL)
+                return;
+        memcpy(copy, blob.data, blob.len);
+        nobody.permanent = copy;
+        nobody.permanent_len = blob.len;
+}
+
 static void forget(void *context, enum engine_blob_kind kind, struct bytes blob)
 {
         (void)context;
@@ -82,12 +105,32 @@ static void fill_holes(void)
         }
 }
 
-int warm_up(struct err *err)
+int warm_rehearse(struct err *err)
 {
-        int rc = interpose_reseed(err); /* makes the generators that it reseeds */
+        const struct vtpm_setup setup = {
+            .permanent = {nobody.permanent, nobody.permanent_len},
+            .volatile_state = {nobody.volatile_state, nobody.volatile_len},
+            .volatile_kept = true,
+            .resume = true,
+            .persist = forget,
+        };
+        int rc;
 
+        if (setup.permanent.len == 0 || setup.volatile_state.len == 0)
+                return err_set(err, ERR_FAILED, "nothing to rehearse with");
+        rc = vtpm_load(&setup, err);
         if (rc == 0)
-                rc = vtpm_load(&(struct vtpm_setup){.persist = forget}, err);
+                rc = vtpm_power_on(err);
+        if (rc == 0)
+                (void)vtpm_process((struct bytes){get_random, sizeof(get_random)});
+        vtpm_unload();
+        return rc == 0 ? 0 : err_wrap(err, "rehearse");
+}
+
+static int use_once(struct err *err)
+{
+        int rc = vtpm_load(&(struct vtpm_setup){.persist = keep}, err);
+
         if (rc == 0)
                 rc = vtpm_power_on(err);
         if (rc == 0)
@@ -97,7 +140,20 @@ int warm_up(struct err *err)
         /* What they answer does not matter: what is not warm is only slower. */
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(commands); i++)
                 (void)vtpm_process(commands[i]);
+        if (rc == 0)
+                rc = vtpm_get_volatile(&nobody.volatile_state, &nobody.volatile_len, err);
         vtpm_unload();
+        return rc;
+}
+
+int warm_up(struct err *err)
+{
+        int rc = interpose_reseed(err); /* makes the generators that it reseeds */
+
+        if (rc == 0)
+                rc = use_once(err);
+        if (rc == 0)
+                rc = warm_rehearse(err);
         fill_holes();
         return rc == 0 ? 0 : err_wrap(err, "warm up");
 }

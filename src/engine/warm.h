@@ -11,4 +11,10 @@
 /* Before the first copy. ERR_TPM when a test fails. */
 int warm_up(struct err *err) MUST_CHECK;
 
+/*
+ * In a spare copy, while nobody waits for it: that TPM is woken, used and forgotten once more, so
+ * that the pages that a wake writes to are the copy's own already.
+ */
+int warm_rehearse(struct err *err) MUST_CHECK;
+
 #endif

@@ -23,6 +23,7 @@
 /* What one child is to be; words is static since the child lives on with it. */
 struct plan {
         struct zygote_fork request;
+        bool spare;     /* without a control channel */
         uint64_t flags; /* of clone(2), as the kernel granted them */
         uid_t uid;      /* the zygote's */
         gid_t gid;
@@ -36,14 +37,19 @@ static struct plan plan;
 static int take_channels(const int fds[2], struct err *err)
 {
         const int keep[] = {CONFINE_CORE_FD, CONFINE_CONTROL_FD};
-        /* Away from their targets first; these copies are closed with all the rest. */
-        const int core = fcntl(fds[0], F_DUPFD_CLOEXEC, CONFINE_CONTROL_FD + 1);
-        const int control = fcntl(fds[1], F_DUPFD_CLOEXEC, CONFINE_CONTROL_FD + 1);
+        const size_t n = plan.spare ? 1 : 2;
+        int away[2];
 
-        if (core < 0 || control < 0 || dup2(core, CONFINE_CORE_FD) < 0 ||
-            dup2(control, CONFINE_CONTROL_FD) < 0)
-                return err_set_errno(err, errno, "map descriptors");
-        return fd_close_all_but(CONFINE_CORE_FD, keep, ARRAY_SIZE(keep), err);
+        /* Away from their targets first; these copies are closed with all the rest. */
+        for (size_t i = 0; i < n; i++) {
+                away[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, CONFINE_CONTROL_FD + 1);
+                if (away[i] < 0)
+                        return err_set_errno(err, errno, "map descriptors");
+        }
+        for (size_t i = 0; i < n; i++)
+                if (dup2(away[i], keep[i]) < 0)
+                        return err_set_errno(err, errno, "map descriptors");
+        return fd_close_all_but(CONFINE_CORE_FD, keep, n, err);
 }
 
 static int write_file(const char *path, const char *text, struct err *err)
@@ -196,6 +202,23 @@ static int check_request(const struct zygote_fork *request, struct err *err)
         return 0;
 }
 
+static int decode_request(const struct wire_frame *frame, struct err *err)
+{
+        struct zygote_spare spare;
+        int rc;
+
+        plan.spare = frame->message->code == zygote_spare_code;
+        if (!plan.spare)
+                return wire_frame_decode(frame, &plan.request, sizeof(plan.request), err);
+        rc = wire_frame_decode(frame, &spare, sizeof(spare), err);
+        if (rc == 0)
+                plan.request = (struct zygote_fork){.uid = spare.uid,
+                                                    .user = spare.user,
+                                                    .nice = spare.nice,
+                                                    .memory_max = spare.memory_max};
+        return rc;
+}
+
 /* One request. *ret_pid is 0 in the child. */
 static int serve_one(struct wire_link *link, pid_t *ret_pid, struct err *err)
 {
@@ -205,7 +228,7 @@ static int serve_one(struct wire_link *link, pid_t *ret_pid, struct err *err)
         int rc = wire_link_receive(link, &frame, err);
 
         if (rc == 0)
-                rc = wire_frame_decode(&frame, &plan.request, sizeof(plan.request), err);
+                rc = decode_request(&frame, err);
         if (rc == 0)
                 rc = check_request(&plan.request, err);
         if (rc != 0)
@@ -260,7 +283,7 @@ int zygote_run(struct zygote_child *ret_child, struct err *err)
                 rc = serve_one(link, &pid, err);
         /* The child keeps the link's memory: its descriptor's number is the core channel's now. */
         if (pid == 0) {
-                *ret_child = (struct zygote_child){.words = plan.words};
+                *ret_child = (struct zygote_child){.words = plan.words, .spare = plan.spare};
                 return rc;
         }
         wire_link_free(link);

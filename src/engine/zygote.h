@@ -9,6 +9,8 @@
 #ifndef ENGINE_ZYGOTE_H
 #define ENGINE_ZYGOTE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 #define ZYGOTE_FD 3 /* to the TCB */
@@ -16,6 +18,7 @@
 /* What an engine is told of its own start. */
 struct zygote_child {
         const char *words; /* what the kernel did not grant, or "" */
+        bool spare;        /* forked ahead of time: it has no control channel yet */
 };
 
 /*

@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "tcb/pool.h"
+#include "tcb/spares.h"
 
 #define TEXT(section, name, field, fallback, doc)                                                  \
         {                                                                                          \
@@ -42,6 +43,9 @@ const struct conf_key tcb_config_keys[] = {
      NULL,
      "Percent of the host's memory: while less than this is available, vTPMs that were idle for a "
      "few seconds are parked. 0: never."},
+    {"vtpm", "spares", CONF_NUMBER, offsetof(struct tcb_config, spares), 0, "2", 0, SPARES_MAX,
+     NULL,
+     "Engines to start in advance, without any vTPM's state, for vTPMs that wake or are made."},
     {"vtpm", "nice", CONF_NUMBER, offsetof(struct tcb_config, engine_nice), 0, "0", 0, 19, NULL,
      "How far engines give way to other processes, as in nice(1)."},
     {"vtpm", "memory", CONF_NUMBER, offsetof(struct tcb_config, engine_memory), 0, "32", 8, 1024,

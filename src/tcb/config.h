@@ -30,6 +30,7 @@ struct tcb_config {
         uint64_t engine_memory;  /* MiB */
         uint64_t engines_memory; /* MiB of all together; 0: no limit */
         uint64_t engines_weight; /* of the CPU */
+        uint64_t spares;         /* engines forked in advance */
         uint64_t pool;           /* vTPMs made in advance */
 };
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "tcb/spares.h"
 #include "vmm/engine.h"
 #include "vmm/zygote.h"
 
@@ -16,6 +17,7 @@
 struct engine_host {
         sd_event_source *timeout;
         struct vmm_engine engine;
+        uid_t uid;
         struct wire_event *core;
         const struct engine_host_ops *ops;
         void *user;
@@ -353,8 +355,8 @@ static int listen_to(struct engine_host *host, const struct engine_host_request 
                                     &link_ops, host, &host->core, err);
 }
 
-static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
-                          struct err *err)
+static int fork_engine(struct engine_host *host, const struct engine_host_request *request,
+                       int *ret_core, struct err *err)
 {
         int core[2];
         int rc;
@@ -367,7 +369,45 @@ static int connect_engine(struct engine_host *host, const struct engine_host_req
                 fd_close(&core[0]);
                 return rc;
         }
-        rc = listen_to(host, request, core[0], err);
+        host->uid = request->uid;
+        *ret_core = core[0];
+        return 0;
+}
+
+static bool take_spare(struct engine_host *host, const struct engine_host_request *request,
+                       int *ret_core)
+{
+        struct spare spare;
+
+        if (request->spares == NULL || !spares_take(request->spares, request->nice, &spare))
+                return false;
+        host->engine.child = spare.child;
+        host->uid = spare.uid;
+        *ret_core = spare.core;
+        return true;
+}
+
+static int attach(struct engine_host *host, int control, struct err *err)
+{
+        const struct engine_attach attach = {0};
+        int rc = fd_set_nonblocking(control, err);
+
+        return rc != 0
+                   ? rc
+                   : wire_event_send(host->core, engine_attach_code, 0, 0, &attach, &control, err);
+}
+
+static int connect_engine(struct engine_host *host, const struct engine_host_request *request,
+                          struct err *err)
+{
+        int core = -1;
+        const bool spare = take_spare(host, request, &core);
+        int rc = spare ? 0 : fork_engine(host, request, &core, err);
+
+        if (rc == 0)
+                rc = listen_to(host, request, core, err);
+        if (rc == 0 && spare && request->control >= 0)
+                rc = attach(host, request->control, err);
         if (rc != 0)
                 return rc;
         return request->wake != NULL ? send_wake(host, request, err)
@@ -494,6 +534,11 @@ void engine_host_free(struct engine_host *host)
         free(host);
 }
 
+uid_t engine_host_uid(const struct engine_host *host)
+{
+        return host->uid;
+}
+
 pid_t engine_host_pid(const struct engine_host *host)
 {
         return host->engine.child.pid;
@@ -507,6 +552,15 @@ const char *engine_host_degraded(const struct engine_host *host)
 const char *engine_host_libtpms(const struct engine_host *host)
 {
         return host->libtpms;
+}
+
+int engine_host_used_up(struct engine_host *host, struct err *err)
+{
+        const struct engine_used_up used_up = {0};
+
+        if (host->dead)
+                return 0;
+        return wire_event_send(host->core, engine_used_up_code, 0, 0, &used_up, NULL, err);
 }
 
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err)

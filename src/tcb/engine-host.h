@@ -46,15 +46,16 @@ struct engine_host_request {
         sd_event *event;
         struct wire_hub *hub;      /* serves its core channel; NULL: the loop itself */
         struct vmm_zygote *zygote; /* forked from this; NULL: started by path */
+        struct spares *spares;     /* unless one of these is there; NULL: never */
         const char *path;          /* of catena-vtpm */
         unsigned nice;             /* the zygote's limits */
         uint64_t memory_max;
-        uid_t uid;
-        const uint8_t *uuid;            /* 16 bytes */
-        uint32_t flags;                 /* of enum engine_start_flags */
-        struct bytes permanent;         /* empty: manufacture, unless ENGINE_START_EMPTY */
-        struct bytes seed;              /* for the manufacture: empty, or ENGINE_SEED_SIZE bytes */
-        int control;                    /* QEMU's emulator channel, the engine's end; stays ours */
+        uid_t uid;              /* of one that is forked or started: see engine_host_uid() */
+        const uint8_t *uuid;    /* 16 bytes */
+        uint32_t flags;         /* of enum engine_start_flags */
+        struct bytes permanent; /* empty: manufacture, unless ENGINE_START_EMPTY */
+        struct bytes seed;      /* for the manufacture: empty, or ENGINE_SEED_SIZE bytes */
+        int control;            /* QEMU's emulator channel, the engine's end; stays ours */
         const struct engine_wake *wake; /* it goes on where it was parked; NULL: a start */
         int data;                       /* of a wake: QEMU's data channel; stays ours */
         const struct engine_host_ops *ops;
@@ -98,6 +99,9 @@ uint32_t engine_host_init_count(const struct engine_host *host);
 /* Kills the engine if it runs; ops are not called any more, and may call this. NULL is allowed. */
 void engine_host_free(struct engine_host *host);
 
+/* The user id that it runs under as root's: the request's, or a spare's own. */
+uid_t engine_host_uid(const struct engine_host *host);
+
 /* The engine's process. */
 pid_t engine_host_pid(const struct engine_host *host);
 
@@ -106,6 +110,9 @@ const char *engine_host_degraded(const struct engine_host *host);
 
 /* The version of its libtpms, once it is ready. */
 const char *engine_host_libtpms(const struct engine_host *host);
+
+/* Tells a woken engine that the state of its wake is used up durably, whether it asked or not. */
+int engine_host_used_up(struct engine_host *host, struct err *err) MUST_CHECK;
 
 /* Tells the engine that the state with this sequence number is durable. */
 int engine_host_persisted(struct engine_host *host, uint64_t sequence, struct err *err) MUST_CHECK;

@@ -169,11 +169,15 @@ static const enum store_kind kinds[] = {
 static void on_used_up(void *user, uint64_t value)
 {
         struct instance *instance = user;
+        struct err err = {0};
 
         (void)value;
         instance->using_up = false;
         if (instance->used_up_due != 0)
                 on_stored(instance, instance->used_up_due);
+        else if (instance->engine != NULL && engine_host_used_up(instance->engine, &err) != 0)
+                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
+                          "engine was not told that its state is used up");
         instance->used_up_due = 0;
 }
 
@@ -369,7 +373,7 @@ static int on_parked(void *user, const struct engine_parked *parked, int fds[2],
 static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event,
                                                   on_died,  on_ask,     on_parked};
 
-static uint32_t next_uid(struct instance_host *host)
+uint32_t instance_next_uid(struct instance_host *host)
 {
         host->next_uid = (host->next_uid + 1) % UIDS;
         return (uint32_t)host->config->uid_base + 1 + host->next_uid;
@@ -385,7 +389,8 @@ static struct engine_host_request engine_request(struct instance *instance, uint
                                             .hub = host->hub,
                                             .zygote = host->zygote,
                                             .path = host->engine_path,
-                                            .uid = next_uid(host),
+                                            .spares = host->spares,
+                                            .uid = instance_next_uid(host),
                                             .nice = (unsigned)host->config->engine_nice,
                                             .memory_max = host->config->engine_memory << 20,
                                             .uuid = instance->stored.block.uuid,
@@ -399,7 +404,6 @@ struct engine_host_request instance_engine_request(struct instance *instance, in
 
         request.ops = &engine_ops;
         request.user = instance;
-        instance->uid = request.uid;
         instance->init_count = 0;
         return request;
 }
@@ -412,9 +416,11 @@ static int start_engine(struct instance *instance, struct bytes permanent, uint3
         request.permanent = permanent;
         request.ops = &engine_ops;
         request.user = instance;
-        instance->uid = request.uid;
         instance->init_count = 0;
-        return engine_host_start(&request, &instance->engine, err);
+        if (engine_host_start(&request, &instance->engine, err) != 0)
+                return err->code;
+        instance->uid = engine_host_uid(instance->engine);
+        return 0;
 }
 
 int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,
@@ -432,9 +438,10 @@ int instance_resume(struct instance *instance, const struct engine_wake *wake, i
         request.data = data;
         request.ops = &engine_ops;
         request.user = instance;
-        instance->uid = request.uid;
         rc = engine_host_start(&request, &instance->engine, err);
         store_blob_free(&permanent);
+        if (rc == 0)
+                instance->uid = engine_host_uid(instance->engine);
         return rc;
 }
 

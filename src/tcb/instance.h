@@ -44,6 +44,7 @@ struct instance_host {
         char engine_path[PATH_MAX];
         struct vmm_zygote *zygote; /* of all engines */
         struct keeper *keeper;     /* NULL: nothing outlives this process */
+        struct spares *spares;     /* engines ahead of time; NULL: none */
         struct parking *parking;   /* NULL: nothing is parked */
         struct descriptors descriptors;
         uint32_t next_uid;  /* engines and guests of this process so far */
@@ -195,6 +196,9 @@ struct instance *instance_new(struct instance_host *host, enum instance_state st
 
 /* How to start an engine for it: all but its state. Takes a user id. */
 struct engine_host_request instance_engine_request(struct instance *instance, int control);
+
+/* A user id for an engine, not used for the last 65535. */
+uint32_t instance_next_uid(struct instance_host *host);
 
 /* Somebody wants the instance: the keys that it still lacks can wait. */
 void instance_interrupt_making(struct instance *instance);

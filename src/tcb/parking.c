@@ -365,24 +365,28 @@ static int on_channels(sd_event_source *source, int fd, uint32_t revents, void *
 
 /* ---- the policy ---- */
 
-static bool is_memory_short(const struct parking *parking)
+bool parking_is_short(const char *meminfo, uint64_t below)
 {
         static const char total[] = "MemTotal:";
         static const char available[] = "MemAvailable:";
-        uint8_t AUTO_FREE *data = NULL;
-        struct err ignored = {0};
-        const char *t;
-        const char *a;
-        size_t len;
+        const char *t = strstr(meminfo, total);
+        const char *a = strstr(meminfo, available);
 
-        if (parking->host->config->park_below == 0 ||
-            fs_read_file("/proc/meminfo", MEMINFO_MAX, &data, &len, &ignored) != 0)
-                return false;
-        t = strstr((const char *)data, total);
-        a = strstr((const char *)data, available);
         return t != NULL && a != NULL &&
                strtoull(a + sizeof(available) - 1, NULL, 10) * 100 <
-                   strtoull(t + sizeof(total) - 1, NULL, 10) * parking->host->config->park_below;
+                   strtoull(t + sizeof(total) - 1, NULL, 10) * below;
+}
+
+static bool is_memory_short(const struct parking *parking)
+{
+        const uint64_t below = parking->host->config->park_below;
+        uint8_t AUTO_FREE *data = NULL;
+        struct err ignored = {0};
+        size_t len;
+
+        return below != 0 &&
+               fs_read_file("/proc/meminfo", MEMINFO_MAX, &data, &len, &ignored) == 0 &&
+               parking_is_short((const char *)data, below);
 }
 
 size_t parking_pace(uint64_t *credit, size_t n_live, uint64_t after)

@@ -43,6 +43,9 @@ int parking_wake(struct instance *instance, commit_fn *done, void *user,
  */
 size_t parking_pace(uint64_t *credit, size_t n_live, uint64_t after);
 
+/* Whether less than below percent of the memory in this /proc/meminfo is available. */
+bool parking_is_short(const char *meminfo, uint64_t below);
+
 /* instance.c: it is live (again); its engine answered; its engine and what is parked are no more.
  */
 void parking_live(struct instance *instance);

@@ -22,6 +22,7 @@
 #include "tcb/parking.h"
 #include "tcb/pool.h"
 #include "tcb/server.h"
+#include "tcb/spares.h"
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
 
@@ -157,7 +158,8 @@ static int open_instances(struct tcb *tcb, struct err *err)
                 return err->code;
         if (test_manufacture(host, err) != 0)
                 return err->code;
-        if (parking_new(host, &host->parking, err) != 0 ||
+        if (spares_new(host, &host->spares, err) != 0 ||
+            parking_new(host, &host->parking, err) != 0 ||
             instance_index_init(&tcb->instances, err) != 0 ||
             instances_load(host, &tcb->instances, err) != 0)
                 return err->code;
@@ -333,6 +335,7 @@ void tcb_close(struct tcb *tcb)
         pool_free(&tcb->instance_host);
         known_answer_free(tcb->instance_host.known_answer);
         parking_free(tcb->instance_host.parking);
+        spares_free(tcb->instance_host.spares);
         vmm_zygote_free(tcb->instance_host.zygote);
         cgroups_done(&tcb->cgroups);
         wire_hub_free(tcb->instance_host.hub);

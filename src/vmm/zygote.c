@@ -209,7 +209,12 @@ static int send_request(struct vmm_zygote *zygote, const struct vmm_zygote_reque
             .nice = (uint8_t)request->nice,
             .memory_max = request->memory_max,
         };
+        const struct zygote_spare spare = {
+            .uid = fork.uid, .user = fork.user, .nice = fork.nice, .memory_max = fork.memory_max};
 
+        if (request->control < 0)
+                return wire_link_send(zygote->link, zygote_spare_code, ++zygote->id, 0, &spare, fds,
+                                      err);
         return wire_link_send(zygote->link, zygote_fork_code, ++zygote->id, 0, &fork, fds, err);
 }
 

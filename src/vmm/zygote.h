@@ -23,9 +23,9 @@ void vmm_zygote_set_siblings(struct vmm_zygote *zygote);
 int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err) MUST_CHECK;
 
 struct vmm_zygote_request {
-        uid_t uid; /* of the engine: its own when the caller is root */
-        int core;  /* the engine's ends of its channels; both stay the caller's */
-        int control;
+        uid_t uid;           /* of the engine: its own when the caller is root */
+        int core;            /* the engine's ends of its channels; both stay the caller's */
+        int control;         /* -1: a spare one, which is given it later (engine_attach) */
         unsigned nice;       /* 0 to 19, on top of the caller's */
         uint64_t memory_max; /* bytes; 0: no limit */
 };

@@ -52,6 +52,15 @@ static void spawn_program(struct test_vtpm *v, int core, int control)
             &err);
 }
 
+static void attach(const struct test_vtpm *v, int control)
+{
+        const struct engine_attach attach = {0};
+        struct err err = {0};
+
+        assert_ok(fd_set_nonblocking(control, &err), &err);
+        assert_ok(wire_link_send(v->core, engine_attach_code, 0, 0, &attach, &control, &err), &err);
+}
+
 /* Starts an engine with this end of its control channel, which stays ours; -1: without. */
 static void start_process(struct test_vtpm *v, int control)
 {
@@ -60,16 +69,19 @@ static void start_process(struct test_vtpm *v, int control)
 
         assert_ok(fd_socketpair(SOCK_SEQPACKET, core, &err), &err);
         if (v->forked)
-                assert_ok(vmm_zygote_fork(test_vtpm_zygote(),
-                                          &(struct vmm_zygote_request){.uid = FORKED_UID,
-                                                                       .core = core[1],
-                                                                       .control = control},
-                                          &v->child, &err),
+                assert_ok(vmm_zygote_fork(
+                              test_vtpm_zygote(),
+                              &(struct vmm_zygote_request){.uid = FORKED_UID,
+                                                           .core = core[1],
+                                                           .control = v->spare ? -1 : control},
+                              &v->child, &err),
                           &err);
         else
                 spawn_program(v, core[1], control);
         fd_close(&core[1]);
         assert_ok(wire_link_new(core[0], &wire_engine_protocol, WIRE_CLIENT, &v->core, &err), &err);
+        if (v->spare)
+                attach(v, control);
 }
 
 void test_vtpm_spawn(struct test_vtpm *v, bool with_control)

@@ -14,6 +14,7 @@
 
 struct test_vtpm {
         bool forked; /* set by the test: from a zygote, not by a new program */
+        bool spare;  /* and ahead of time: it is attached to its control channel later */
         struct spawn_child child;
         struct wire_link *core;
         int control; /* our ends of QEMU's channels */

@@ -1,0 +1,37 @@
+/*
+ * Spare engines: forked, confined and warm before anybody needs them, so that a parked vTPM wakes,
+ * and a new one is made, without waiting for a process. A spare holds nothing of any vTPM: it has a
+ * user id that nobody else has, its end of a core channel, and waits for whose it will be.
+ *
+ * They are replaced when the event loop has nothing else to do; whoever finds none forks an engine
+ * as ever.
+ */
+#ifndef TCB_SPARES_H
+#define TCB_SPARES_H
+
+#include "base/spawn.h"
+
+#define SPARES_MAX 64
+
+struct instance_host;
+struct spares;
+
+struct spare {
+        struct spawn_child child;
+        int core; /* our end */
+        uid_t uid;
+};
+
+/* As many as the host's configuration says; they are made from its event loop. */
+int spares_new(struct instance_host *host, struct spares **ret_spares, struct err *err) MUST_CHECK;
+
+/* Ends those that nobody took. */
+void spares_free(struct spares *spares);
+
+/*
+ * Takes one that lives; the caller owns its channel and reaps it. False if there is none: all are
+ * as nice as the configuration says engines are, and suit nobody who wants another value.
+ */
+bool spares_take(struct spares *spares, unsigned nice, struct spare *ret_spare) MUST_CHECK;
+
+#endif

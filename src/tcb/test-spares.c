@@ -1,0 +1,179 @@
+/*
+ * Spare engines of a real zygote: how many, what they have of their own, and that no dead one is
+ * handed out.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "lib/test.h"
+#include "tcb/instance.h"
+#include "tcb/spares.h"
+#include "vmm/zygote.h"
+
+#define SPARES    3
+#define TURNS_MAX 1000
+
+static struct tcb_config config;
+static struct instance_host host;
+
+static int set_up(void **state)
+{
+        struct err err = {0};
+        char path[PATH_MAX];
+
+        (void)state;
+        config = (struct tcb_config){.uid_base = 720000, .spares = SPARES, .engine_nice = 1};
+        host = (struct instance_host){.config = &config};
+        (void)snprintf(path, sizeof(path), "%s/catena-vtpm", getenv("CATENA_BUILD"));
+        assert_int_equal(sd_event_new(&host.event), 0);
+        assert_ok(vmm_zygote_new(path, &host.zygote, &err), &err);
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        (void)state;
+        spares_free(TAKE(host.spares));
+        vmm_zygote_free(host.zygote);
+        sd_event_unref(host.event);
+        return 0;
+}
+
+/* Until the loop has nothing to do. */
+static void settle(void)
+{
+        for (int i = 0; sd_event_run(host.event, 0) > 0; i++)
+                assert_in_range(i, 0, TURNS_MAX);
+}
+
+static void open_spares(void)
+{
+        struct err err = {0};
+
+        assert_ok(spares_new(&host, &host.spares, &err), &err);
+        settle();
+}
+
+static void end(struct spare *spare)
+{
+        fd_close(&spare->core);
+        spawn_kill(&spare->child);
+}
+
+static unsigned take_all(struct spare *ret_spares)
+{
+        unsigned n = 0;
+
+        while (spares_take(host.spares, 1, &ret_spares[n]))
+                assert_in_range(++n, 1, SPARES);
+        return n;
+}
+
+static void each_is_somebody_of_its_own(void **state)
+{
+        struct spare spares[SPARES + 1];
+
+        (void)state;
+        open_spares();
+        for (int round = 0; round < 2; round++) {
+                assert_int_equal(take_all(spares), SPARES);
+                for (int i = 0; i < SPARES; i++) {
+                        const struct spare *a = &spares[i];
+                        const struct spare *b = &spares[(i + 1) % SPARES];
+
+                        assert_int_equal(kill(a->child.pid, 0), 0);
+                        assert_int_not_equal(a->child.pid, b->child.pid);
+                        assert_int_not_equal(a->uid, b->uid);
+                        assert_int_not_equal(a->core, b->core);
+                }
+                for (int i = 0; i < SPARES; i++)
+                        end(&spares[i]);
+                settle(); /* they are replaced */
+        }
+}
+
+/* All children but the zygote, which only then have ended. */
+static unsigned kill_spares(void)
+{
+        uint8_t AUTO_FREE *text = NULL;
+        struct err err = {0};
+        unsigned n = 0;
+        char *at;
+        size_t len;
+
+        assert_ok(fs_read_file("/proc/thread-self/children", 4096, &text, &len, &err), &err);
+        at = (char *)text;
+        for (long pid = strtol(at, &at, 10); pid > 0; pid = strtol(at, &at, 10)) {
+                siginfo_t info;
+
+                if (pid == vmm_zygote_pid(host.zygote))
+                        continue;
+                assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+                assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+                n++;
+        }
+        return n;
+}
+
+static void a_dead_one_is_not_handed_out(void **state)
+{
+        struct spare spares[SPARES + 1];
+
+        (void)state;
+        open_spares();
+        assert_int_equal(kill_spares(), SPARES);
+        assert_int_equal(take_all(spares), 0);
+        settle();
+        assert_int_equal(take_all(spares), SPARES);
+        for (int i = 0; i < SPARES; i++)
+                end(&spares[i]);
+}
+
+static void nobody_gets_one_that_is_not_as_nice(void **state)
+{
+        struct spare spare;
+
+        (void)state;
+        open_spares();
+        assert_false(spares_take(host.spares, 0, &spare));
+        assert_true(spares_take(host.spares, 1, &spare));
+        end(&spare);
+}
+
+static void none_are_made_where_none_are_wanted(void **state)
+{
+        struct spare spare;
+
+        (void)state;
+        config.spares = 0;
+        open_spares();
+        assert_false(spares_take(host.spares, 1, &spare));
+        settle();
+        assert_int_equal(vmm_zygote_pid(host.zygote), 0);
+}
+
+/* Nothing of it remains. */
+static void all_end_with_it(void **state)
+{
+        (void)state;
+        open_spares();
+        spares_free(TAKE(host.spares));
+        assert_int_equal(kill_spares(), 0);
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            ROW(each_is_somebody_of_its_own),
+            ROW(a_dead_one_is_not_handed_out),
+            ROW(nobody_gets_one_that_is_not_as_nice),
+            ROW(none_are_made_where_none_are_wanted),
+            ROW(all_end_with_it),
+        };
+        return cmocka_run_group_tests_name("tcb-spares", tests, NULL, NULL);
+}
