@@ -336,7 +336,8 @@ const struct cli_verb cli_vtpm_create_verbs[] = {
      "socket is there whenever the host runs. Such a vTPM is operator-bound: the host vouches for "
      "the TPM, not for how its VM was started. A VM that is saved can be restored once, and not "
      "any more after it went on otherwise, since an old TPM would come back with it.\n\n"
-     "The directory of the socket must exist, and it and all above it belong to root or to the "
+     "The directory of the socket must exist and be one that catena.conf allows, and it and all "
+     "above it belong to root or to the "
      "socket's owner; its path is without symbolic links.",
      create_options, run_create},
     {"vtpm", "import", "NAME", "take over the TPM that swtpm kept in a directory",

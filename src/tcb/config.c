@@ -28,6 +28,11 @@ const struct conf_key tcb_config_keys[] = {
      "vTPMs to make in advance with all endorsement keys while the host is quiet, for requests "
      "that "
      "want RSA-2048 at once."},
+    TEXT("vtpm", "sockets", sockets, "/run/catena",
+         "Directories, with blanks between them, in or beneath which a socket for a QEMU of the "
+         "operator's may be made (catena vtpm create --socket). The directory run of the state is "
+         "always one of them; / allows any. Whoever may ask for vTPMs can take a free name there. "
+         "Sockets that were made before stay."),
     {"vm", "accel", CONF_CHOICE, offsetof(struct tcb_config, accel),
      sizeof(((struct tcb_config *)0)->accel), "auto", 0, 0, "auto kvm tcg",
      "Virtualisation: auto uses KVM where a guest really starts on it, and TCG otherwise."},

@@ -32,6 +32,7 @@ struct tcb_config {
         uint64_t engines_weight; /* of the CPU */
         uint64_t spares;         /* engines forked in advance */
         uint64_t pool;           /* vTPMs made in advance */
+        char sockets[1024];      /* directories, beside that of the state, for vTPMs' sockets */
 };
 
 /* The keys that may stand in the file; also the manual's source. */

@@ -255,6 +255,26 @@ static void on_listening(void *user, uint64_t value)
         free(listening);
 }
 
+/* The relay asks for it, which is nobody's to trust: so not just anywhere. */
+static int check_place(const struct tcb *tcb, const struct socket_path *socket, struct err *err)
+{
+        char run[PATH_MAX];
+        char own[PATH_MAX];
+        int rc = socket_path_check(socket, err);
+
+        if (rc == 0)
+                rc = tcb_config_path(&tcb->config, "run", run, err);
+        if (rc != 0 || socket_path_is_in(socket, tcb->config.sockets))
+                return rc;
+        /* Sockets' paths have neither links nor blanks. */
+        if (realpath(run, own) != NULL && strchr(own, ' ') == NULL &&
+            socket_path_is_in(socket, own))
+                return 0;
+        (void)err_set(err, ERR_NOT_PERMITTED, "socket %s: sockets are not made there",
+                      socket->path);
+        return err_hint(err, "name its directory in [vtpm] sockets of catena.conf");
+}
+
 static int serve_listen(struct tcb *tcb, const void *message, struct request *request,
                         struct err *err)
 {
@@ -271,6 +291,9 @@ static int serve_listen(struct tcb *tcb, const void *message, struct request *re
                 return err_set(err, ERR_CONFLICT, "vTPM %s belongs to a VM of this host",
                                instance->stored.name);
         wire_text_copy(listen->path, socket.path, sizeof(socket.path));
+        rc = check_place(tcb, &socket, err);
+        if (rc != 0)
+                return rc;
         listening = malloc(sizeof(*listening));
         if (listening == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");

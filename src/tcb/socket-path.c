@@ -55,6 +55,22 @@ static const char *name_of(const struct socket_path *socket)
         return strrchr(socket->path, '/') + 1;
 }
 
+bool socket_path_is_in(const struct socket_path *socket, const char *dirs)
+{
+        for (dirs += strspn(dirs, " "); *dirs != '\0'; dirs += strspn(dirs, " ")) {
+                const size_t word = strcspn(dirs, " ");
+                size_t len = word;
+
+                while (len > 0 && dirs[len - 1] == '/')
+                        len--;
+                if (dirs[0] == '/' && strncmp(socket->path, dirs, len) == 0 &&
+                    socket->path[len] == '/')
+                        return true;
+                dirs += word;
+        }
+        return false;
+}
+
 static bool is_trusted(const struct stat *st, uid_t owner)
 {
         bool others_write = (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;

@@ -7,6 +7,7 @@
 #ifndef TCB_SOCKET_PATH_H
 #define TCB_SOCKET_PATH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -24,6 +25,12 @@ struct socket_path {
 
 /* ERR_USAGE for a path that is not absolute, not canonical or cannot stand on a command line. */
 int socket_path_check(const struct socket_path *socket, struct err *err) MUST_CHECK;
+
+/*
+ * Whether a path that socket_path_check() let through is in or beneath one of the directories,
+ * which have blanks between them.
+ */
+bool socket_path_is_in(const struct socket_path *socket, const char *dirs);
 
 /* Where a socket is, to remove that one later and nothing that came in its place. */
 struct socket_place {

@@ -30,6 +30,7 @@ static void a_missing_file_gives_what_the_manual_says(void **state)
         assert_string_equal(config.accel, "auto");
         assert_string_equal(config.qemu, "/usr/bin/qemu-system-x86_64");
         assert_true(config.uid_base == 720000);
+        assert_string_equal(config.sockets, "/run/catena");
         /* Who starts the TCB sets it, not the file. */
         assert_string_equal(config.state, "/state");
 }
@@ -42,7 +43,7 @@ static void every_key_lands_in_its_own_field(void **state)
         assert_ok(tcb_config_load(put("[host]\nname = h\n[ptpm]\ntcti = device:/dev/tpmrm0\n"
                                       "event_log = /e\nima_log = /i\n[vm]\naccel = tcg\n"
                                       "qemu = /q\novmf_code = /c\novmf_vars = /v\n"
-                                      "[sandbox]\nuid_base = 1000\n"),
+                                      "[sandbox]\nuid_base = 1000\n[vtpm]\nsockets = /s /t\n"),
                                   &config, &err),
                   &err);
         assert_string_equal(config.host_name, "h");
@@ -54,6 +55,7 @@ static void every_key_lands_in_its_own_field(void **state)
         assert_string_equal(config.ovmf_code, "/c");
         assert_string_equal(config.ovmf_vars, "/v");
         assert_true(config.uid_base == 1000);
+        assert_string_equal(config.sockets, "/s /t");
 }
 
 static void names_the_line_and_the_key(void **state)

@@ -71,6 +71,41 @@ static void takes_plain_absolute_paths_only(void **state)
         }
 }
 
+static void knows_what_is_in_a_directory(void **state)
+{
+        static const struct {
+                const char *path;
+                const char *dirs;
+                bool is_in;
+        } rows[] = {
+            {"/run/catena/x", "/run/catena", true},
+            {"/run/catena/a/b", "/run/catena", true},
+            {"/run/catena/x", "/run/catena/", true},
+            {"/run/catena/x", "/run", true},
+            {"/run/catena/x", "/srv /run/catena", true},
+            {"/run/catena/x", "  /srv   /run/catena  ", true},
+            {"/run/catena/x", "/", true},
+            {"/x", "/", true},
+            {"/run/catena/x", "", false},
+            {"/run/catena/x", " ", false},
+            {"/run/catenax", "/run/catena", false},
+            {"/run/catena2/x", "/run/catena", false},
+            {"/run/x", "/run/catena", false},
+            {"/run/catena", "/run/catena", false},
+            {"/run/catena/x", "run/catena", false},
+            {"/run/catena/x", "/srv", false},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct socket_path socket = {.mode = 0600};
+
+                (void)snprintf(socket.path, sizeof(socket.path), "%s", rows[i].path);
+                if (socket_path_is_in(&socket, rows[i].dirs) != rows[i].is_in)
+                        fail_msg("%s in \"%s\"", rows[i].path, rows[i].dirs);
+        }
+}
+
 static int connect_to(const struct socket_path *to)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -272,6 +307,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(takes_plain_absolute_paths_only),
+            cmocka_unit_test(knows_what_is_in_a_directory),
             TEST(listens_for_its_owner_only),
             TEST(leaves_what_is_not_its_own),
             TEST(removes_its_own_only),
