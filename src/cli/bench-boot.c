@@ -12,11 +12,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-target.h"
 #include "cli/output.h"
 #include "cli/program.h"
@@ -46,28 +46,6 @@ struct boots {
         double mine[ROUNDS_MAX];
         double base[ROUNDS_MAX];
 };
-
-static double now_s(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n)
-{
-        qsort(values, n, sizeof(values[0]), compare);
-        return n == 0 ? 0 : values[n / 2];
-}
 
 /* ---- one machine ---- */
 
@@ -158,7 +136,7 @@ static int boot(const struct boots *boots, int tpm, double *ret_seconds, struct 
                 launch.fds[i] = -1;
         rc = open_machine(boots, launch.fds, &agent, &qmp, err);
         launch.fds[VMM_FD_TPM] = tpm;
-        start = now_s();
+        start = bench_now_us();
         if (rc == 0)
                 rc = vmm_launch(&launch, &qemu, digest, err);
         launch.fds[VMM_FD_TPM] = -1;
@@ -166,7 +144,7 @@ static int boot(const struct boots *boots, int tpm, double *ret_seconds, struct 
                 fd_close(&launch.fds[i]);
         if (rc == 0)
                 rc = wait_for_agent(agent, &qemu, err);
-        *ret_seconds = now_s() - start;
+        *ret_seconds = (bench_now_us() - start) / 1e6;
         spawn_kill(&qemu);
         return rc;
 }
@@ -241,8 +219,8 @@ static int run_rounds(struct cli *cli, struct boots *boots, size_t rounds, struc
         cli_progress_end(cli);
         if (rc != 0)
                 return rc;
-        mine = median(boots->mine, rounds);
-        base = median(boots->base, rounds);
+        mine = bench_median(boots->mine, rounds);
+        base = bench_median(boots->base, rounds);
         return cli_print_json_line(cli,
                                    json_pack("{s:s,s:f,s:s,s:I,s:f,s:f,s:s}", "name", "guest-boot",
                                              "value", mine, "unit", "s", "n", (json_int_t)rounds,

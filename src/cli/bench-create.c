@@ -9,11 +9,11 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "cli/bench-figure.h"
 #include "cli/output.h"
 #include "tpmwire/ek.h"
 
@@ -41,28 +41,9 @@ struct creates {
         unsigned made;
 };
 
-static double now_ms(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 static double median(struct times *times)
 {
-        if (times->n == 0)
-                return 0;
-        qsort(times->ms, times->n, sizeof(times->ms[0]), compare);
-        return times->ms[times->n / 2];
+        return bench_median(times->ms, times->n);
 }
 
 static int create(struct creates *creates, uint8_t eks, struct times *times, struct err *err)
@@ -75,11 +56,11 @@ static int create(struct creates *creates, uint8_t eks, struct times *times, str
 
         (void)snprintf(name, sizeof(name), "create-%u", creates->made++);
         message.name = wire_text(name);
-        start = now_ms();
+        start = bench_now_us();
         rc = client_call(creates->target->host.client, tcb_vtpm_create_code, &message,
                          tcb_vtpm_code, &vtpm, sizeof(vtpm), err);
         if (rc == 0)
-                times->ms[times->n++] = now_ms() - start;
+                times->ms[times->n++] = (bench_now_us() - start) / 1e3;
         return rc;
 }
 
@@ -119,7 +100,7 @@ static void run_setup_and_reap(const char *dir)
 
 static int measure_setup(const char *dir, struct times *times, struct err *err)
 {
-        const double start = now_ms();
+        const double start = bench_now_us();
         pid_t pid = fork();
         int status = 0;
 
@@ -132,7 +113,7 @@ static int measure_setup(const char *dir, struct times *times, struct err *err)
                         return err_set_errno(err, errno, "wait");
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
                 return err_set(err, ERR_FAILED, "swtpm_setup failed");
-        times->ms[times->n++] = now_ms() - start;
+        times->ms[times->n++] = (bench_now_us() - start) / 1e3;
         return 0;
 }
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/hex.h"
+#include "cli/bench-figure.h"
 #include "cli/cli.h"
 
 #define TURNS        15
@@ -25,42 +25,6 @@ struct group {
         size_t len;
 };
 
-static double now_s(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n)
-{
-        qsort(values, n, sizeof(values[0]), compare);
-        return values[n / 2];
-}
-
-static int run_hex(const struct bench_target *target, const char *hex, struct err *err)
-{
-        uint8_t command[COMMAND_SIZE];
-        size_t len = 0;
-        uint32_t code = 0;
-        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
-
-        if (rc == 0)
-                rc = bench_target_run(target, command, len, &code, err);
-        if (rc == 0 && code != 0)
-                return err_set(err, ERR_TPM, "TPM error 0x%x", code);
-        return rc;
-}
-
 static int add_member(const struct bench_target *target, const char *const *commands, size_t i,
                       struct bench_target *member, struct err *err)
 {
@@ -70,7 +34,7 @@ static int add_member(const struct bench_target *target, const char *const *comm
         (void)snprintf(name, sizeof(name), "group%zu", i);
         rc = bench_target_add_vtpm(target, name, &member->control_fd, &member->data_fd, err);
         for (size_t k = 0; rc == 0 && commands[k] != NULL; k++)
-                rc = run_hex(member, commands[k], err);
+                rc = bench_target_run_hex(member, commands[k], err);
         return rc;
 }
 
@@ -101,7 +65,7 @@ static int run_turn(const struct group *group, size_t n, size_t count, double *r
                     struct err *err)
 {
         struct pollfd polls[BENCH_GROUP];
-        const double start = now_s();
+        const double start = bench_now_us();
         size_t sent = 0;
         size_t done = 0;
         int rc = 0;
@@ -126,7 +90,7 @@ static int run_turn(const struct group *group, size_t n, size_t count, double *r
                         }
                 }
         }
-        *ret_rate = (double)count / (now_s() - start);
+        *ret_rate = (double)count * 1e6 / (bench_now_us() - start);
         return rc;
 }
 
@@ -144,8 +108,8 @@ static int run_turns(const struct group *group, struct bench_rates *ret_rates, s
                         rc = err_set(err, ERR_INTERRUPTED, "interrupted");
         }
         if (rc == 0)
-                *ret_rates =
-                    (struct bench_rates){.one = median(one, TURNS), .many = median(many, TURNS)};
+                *ret_rates = (struct bench_rates){.one = bench_median(one, TURNS),
+                                                  .many = bench_median(many, TURNS)};
         return rc;
 }
 

@@ -11,46 +11,15 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/hex.h"
+#include "cli/power-on.h"
 #include "wire/engine.h"
 
 #define SWTPM          "/usr/bin/swtpm"
 #define CONNECT_TRIES  200
 #define CONNECT_GAP_MS 10
+#define COMMAND_MAX    256
 #define OPTION_ROOM    32 /* for what stands before a path in an option */
-
-/* ---- QEMU's part ---- */
-
-static int control_command(int control, const void *message, size_t len, const int *fd,
-                           struct err *err)
-{
-        uint8_t answer[4];
-        int rc;
-
-        if (fd_send(control, message, len, fd, fd != NULL) != (ssize_t)len)
-                return err_set(err, ERR_IO, "control channel");
-        rc = fd_read_exact(control, answer, sizeof(answer), err);
-        if (rc == 0 && memcmp(answer, "\0\0\0\0", 4) != 0)
-                return err_set(err, ERR_FAILED, "the engine refused a control command");
-        return rc;
-}
-
-static int power_on(int control, int *ret_data, struct err *err)
-{
-        int pair[2];
-        int rc = fd_socketpair(SOCK_STREAM, pair, err);
-
-        if (rc != 0)
-                return rc;
-        rc = control_command(control, "\0\0\0\x10", 4, &pair[1], err);
-        fd_close(&pair[1]);
-        if (rc == 0)
-                rc = control_command(control, "\0\0\0\2\0\0\0\0", 8, NULL, err);
-        if (rc != 0)
-                fd_close(&pair[0]);
-        else
-                *ret_data = pair[0];
-        return rc;
-}
 
 int bench_target_create(const struct bench_target *target, const char *name, struct err *err)
 {
@@ -233,4 +202,18 @@ int bench_target_run(const struct bench_target *target, const uint8_t *command, 
                 return err_set(err, ERR_MALFORMED, "an answer of %zd bytes", n);
         *ret_code = code;
         return 0;
+}
+
+int bench_target_run_hex(const struct bench_target *target, const char *hex, struct err *err)
+{
+        uint8_t command[COMMAND_MAX];
+        size_t len = 0;
+        uint32_t code = 0;
+        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
+
+        if (rc == 0)
+                rc = bench_target_run(target, command, len, &code, err);
+        if (rc == 0 && code != 0)
+                return err_set(err, ERR_TPM, "TPM error 0x%x", code);
+        return rc;
 }

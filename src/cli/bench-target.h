@@ -63,4 +63,8 @@ void bench_target_stop(struct bench_target *target);
 int bench_target_run(const struct bench_target *target, const uint8_t *command, size_t len,
                      uint32_t *ret_code, struct err *err) MUST_CHECK;
 
+/* The same in hexadecimal digits; ERR_TPM for any code but success. */
+int bench_target_run_hex(const struct bench_target *target, const char *hex,
+                         struct err *err) MUST_CHECK;
+
 #endif

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/hex.h"
 #include "cli/bench-create.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-fleet.h"
 #include "cli/bench-group.h"
 #include "cli/bench-target.h"
@@ -97,42 +97,9 @@ struct bench {
         struct samples base;
 };
 
-static double now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 static double median(struct samples *samples)
 {
-        if (samples->n == 0)
-                return 0;
-        qsort(samples->us, samples->n, sizeof(samples->us[0]), compare);
-        return samples->us[samples->n / 2];
-}
-
-static int run_hex(const struct bench_target *target, const char *hex, struct err *err)
-{
-        uint8_t command[COMMAND_SIZE];
-        size_t len = 0;
-        uint32_t code = 0;
-        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
-
-        if (rc == 0)
-                rc = bench_target_run(target, command, len, &code, err);
-        if (rc == 0 && code != 0)
-                return err_set(err, ERR_TPM, "TPM error 0x%x", code);
-        return rc;
+        return bench_median(samples->us, samples->n);
 }
 
 static int run_batch(const struct bench_target *target, const char *hex, struct samples *samples,
@@ -143,11 +110,11 @@ static int run_batch(const struct bench_target *target, const char *hex, struct 
         int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
 
         for (int i = 0; rc == 0 && i < BATCH; i++) {
-                const double start = now_us();
+                const double start = bench_now_us();
                 uint32_t code = 0;
 
                 rc = bench_target_run(target, command, len, &code, err);
-                samples->us[samples->n++] = now_us() - start;
+                samples->us[samples->n++] = bench_now_us() - start;
                 if (rc == 0 && code != 0)
                         return err_set(err, ERR_TPM, "TPM error 0x%x", code);
         }
@@ -159,13 +126,13 @@ static int floor_batch(const struct bench *bench, struct samples *samples, struc
         static uint8_t blob[FLOOR_BYTES];
 
         for (int i = 0; i < BATCH; i++) {
-                const double start = now_us();
+                const double start = bench_now_us();
 
                 blob[0]++;
                 if (pwrite(bench->floor_fd, blob, sizeof(blob), 0) != (ssize_t)sizeof(blob) ||
                     fdatasync(bench->floor_fd) < 0)
                         return err_set_errno(err, errno, "write to the file system");
-                samples->us[samples->n++] = now_us() - start;
+                samples->us[samples->n++] = bench_now_us() - start;
         }
         return 0;
 }
@@ -195,15 +162,15 @@ static int print_figure(struct cli *cli, struct bench *bench, const char *name,
 static int sign_once(struct bench *bench, const struct pkey *key, struct err *err)
 {
         const uint8_t digest[32] = {1};
-        const double start = now_us();
+        const double start = bench_now_us();
         uint8_t signature[PKEY_RSA_SIZE_MAX];
         size_t len = 0;
         int rc =
             pkey_sign_digest(key, hash_by_tpm_id(HASH_TPM_SHA256), digest, signature, &len, err);
 
         if (rc == 0)
-                rc = run_hex(&bench->ours, getrandom_command, err);
-        bench->base.us[bench->base.n++] = now_us() - start;
+                rc = bench_target_run_hex(&bench->ours, getrandom_command, err);
+        bench->base.us[bench->base.n++] = bench_now_us() - start;
         return rc;
 }
 
@@ -300,16 +267,16 @@ static int measure_group(struct cli *cli, struct bench *bench, struct err *err)
 
 static int prepare(const struct bench_target *target, struct err *err)
 {
-        int rc = run_hex(target, startup, err);
+        int rc = bench_target_run_hex(target, startup, err);
 
         if (rc == 0)
-                rc = run_hex(target, create_ak_p256, err);
+                rc = bench_target_run_hex(target, create_ak_p256, err);
         if (rc == 0)
-                rc = run_hex(target, create_ak_rsa2048, err);
+                rc = bench_target_run_hex(target, create_ak_rsa2048, err);
         if (rc == 0)
-                rc = run_hex(target, define_counter, err);
+                rc = bench_target_run_hex(target, define_counter, err);
         if (rc == 0)
-                rc = run_hex(target, figures[ARRAY_SIZE(figures) - 1].command, err);
+                rc = bench_target_run_hex(target, figures[ARRAY_SIZE(figures) - 1].command, err);
         return rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/writer.h"
+#include "cli/power-on.h"
 #include "tpmwire/command.h"
 
 #define HEADER_SIZE   10
@@ -78,33 +79,11 @@ static int run_plain(struct vtpm_session *session, void (*put)(struct writer *w)
 
 /* QEMU's part ------------------------------------------------------------------------------- */
 
-static int control_command(int control, const void *message, size_t len, const int *fd,
-                           struct err *err)
-{
-        uint8_t answer[4];
-        int rc;
-
-        if (fd_send(control, message, len, fd, fd != NULL) != (ssize_t)len)
-                return err_set(err, ERR_IO, "control channel");
-        rc = fd_read_exact(control, answer, sizeof(answer), err);
-        if (rc == 0 && memcmp(answer, "\0\0\0\0", 4) != 0)
-                return err_set(err, ERR_FAILED, "the engine refused a control command");
-        return rc;
-}
-
-static int power_on(struct vtpm_session *session, struct err *err)
+static int start_up(struct vtpm_session *session, struct err *err)
 {
         uint32_t code = 0;
-        int pair[2];
-        int rc = fd_socketpair(SOCK_STREAM, pair, err);
+        int rc = power_on(session->control, &session->data, err);
 
-        if (rc != 0)
-                return rc;
-        session->data = pair[0];
-        rc = control_command(session->control, "\0\0\0\x10", 4, &pair[1], err);
-        fd_close(&pair[1]);
-        if (rc == 0)
-                rc = control_command(session->control, "\0\0\0\2\0\0\0\0", 8, NULL, err);
         if (rc == 0)
                 rc = run_plain(session, command_put_startup, &code, err);
         if (rc == 0 && code != 0 && code != RC_INITIALIZE)
@@ -141,7 +120,7 @@ int vtpm_session_open(struct cli *cli, const char *name, struct vtpm_session *re
         if (rc == 0)
                 rc = take_control(&session, err);
         if (rc == 0)
-                rc = power_on(&session, err);
+                rc = start_up(&session, err);
         if (rc != 0) {
                 vtpm_session_close(&session);
                 return rc;
