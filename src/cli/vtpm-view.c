@@ -83,6 +83,7 @@ int vtpm_view(const struct tcb_vtpm *vtpm, struct vtpm_view *ret_view, struct er
         uuid_unparse_lower(vtpm->uuid, view.uuid);
         wire_text_copy(vtpm->profile, view.profile, sizeof(view.profile));
         names_of(vtpm->later, view.later);
+        names_of(vtpm->certified, view.certified);
         view_memory(vtpm, &view);
         view_used(vtpm->last_use, &view);
         rc = view_ek(vtpm->ek_pub, &view, err);
@@ -97,14 +98,14 @@ json_t *vtpm_view_json(const struct vtpm_view *view)
 
         return json_pack(
             "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:s, "
-            "s:s, s:s}",
+            "s:s, s:s, s:s}",
             "name", view->name, "uuid", view->uuid, "state", view->state, "pid",
             (json_int_t)vtpm->pid, "init_count", (json_int_t)vtpm->init_count, "saves",
             (json_int_t)vtpm->sequence, "ek_name", view->ek, "ek_key", view->key, "bound",
             view->bound, "socket", view->socket, "trouble", view->trouble, "qemu",
             (json_int_t)vtpm->qemu, "saved", vtpm->saved != 0, "rss", (json_int_t)vtpm->rss, "pss",
             (json_int_t)vtpm->pss, "last_use", view->used, "profile", view->profile, "eks_later",
-            view->later);
+            view->later, "eks_certified", view->certified);
 }
 
 static void print_bound(struct cli *cli, const struct vtpm_view *view)
@@ -130,6 +131,8 @@ static void print_page(struct cli *cli, const struct vtpm_view *view)
         cli_print(cli, "profile  %s\n", view->profile[0] != '\0' ? view->profile : "not recorded");
         if (view->later[0] != '\0')
                 cli_print(cli, "EK later %s\n", view->later);
+        cli_print(cli, "certs    %s\n",
+                  view->certified[0] != '\0' ? view->certified : "none in the TPM");
         if (view->memory[0] != '\0')
                 cli_print(cli, "memory   %s in process %u\n", view->memory, view->vtpm->pid);
         if (view->used[0] != '\0')

@@ -20,12 +20,13 @@ struct vtpm_view {
         char key[24];                  /* "ECC P-256" */
         char socket[TCB_SOCKET_MAX + 1];
         char trouble[501];
-        const char *bound;            /* "operator-bound", "vm" or "" */
-        char memory[24];              /* of its engine in words, or "" */
-        char used[24];                /* RFC 3339, or "" */
-        char profile[96];             /* of its manufacture, or "" */
-        char later[TPM_EK_NAMES_MAX]; /* keys still to be made, or "" */
-        const struct tcb_vtpm *vtpm;  /* the numbers */
+        const char *bound;                /* "operator-bound", "vm" or "" */
+        char memory[24];                  /* of its engine in words, or "" */
+        char used[24];                    /* RFC 3339, or "" */
+        char profile[96];                 /* of its manufacture, or "" */
+        char later[TPM_EK_NAMES_MAX];     /* keys still to be made, or "" */
+        char certified[TPM_EK_NAMES_MAX]; /* keys whose certificate came along, or "" */
+        const struct tcb_vtpm *vtpm;      /* the numbers */
 };
 
 /* Views vtpm, which must stay. */

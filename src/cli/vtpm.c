@@ -70,14 +70,15 @@ static int add_row(struct list *list, const struct wire_frame *frame, struct err
         view.ek[20] = '\0';
         return list_add(list, object,
                         (const char *const[]){view.name, view.uuid, view.state, word(view.bound),
-                                              word(view.memory), saves, view.ek, word(view.used)},
+                                              word(view.memory), saves, view.ek,
+                                              word(view.certified), word(view.used)},
                         err);
 }
 
 static int list_once(struct cli *cli, struct err *err)
 {
         static const char *const columns[] = {"NAME",  "UUID", "STATE", "BOUND", "MEMORY",
-                                              "SAVES", "EK",   "USED",  NULL};
+                                              "SAVES", "EK",   "CERTS", "USED",  NULL};
         const struct tcb_vtpm_list request = {0};
 
         return list_run(cli,

@@ -116,6 +116,7 @@ struct instance {
         void *user;
         struct making *making; /* while manufacturing or completing */
         uint8_t later;         /* keys that are still to be made: mask of 1 << enum tpm_ek_kind */
+        uint8_t certified;     /* keys whose certificate came with the state: the same */
         bool created;          /* the store has it */
         size_t n_descriptors;  /* counted for it while it has power */
 };

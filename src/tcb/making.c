@@ -67,6 +67,7 @@ static const char *suffix_of(enum tpm_ek_kind kind)
 }
 
 #define LATER_SUFFIX "later"
+#define CERTS_SUFFIX "certs" /* kind, length, bytes of each that was in the TPM's NV */
 
 int making_get_ek(struct instance *instance, enum tpm_ek_kind kind, uint8_t **ret_public,
                   size_t *ret_len, struct err *err)
@@ -75,6 +76,57 @@ int making_get_ek(struct instance *instance, enum tpm_ek_kind kind, uint8_t **re
 
         record_name(instance, suffix_of(kind), name);
         return store_get_record(instance->host->store, name, ret_public, ret_len, err);
+}
+
+static int get_cert(struct reader *r, enum tpm_ek_kind *ret_kind, struct bytes *ret_cert,
+                    struct err *err)
+{
+        uint8_t kind;
+
+        if (reader_get_u8(r, &kind) != 0 || kind >= TPM_EK_COUNT ||
+            reader_get_tpm2b(r, MANUFACTURE_CERT_MAX, ret_cert) != 0)
+                return err_set(err, ERR_DAMAGED, "certificates of endorsement keys");
+        *ret_kind = kind;
+        return 0;
+}
+
+int making_get_certs(struct instance *instance, struct making_certs *ret_certs, struct err *err)
+{
+        struct making_certs certs = {.memory = NULL};
+        char name[STORE_NAME_MAX + 1];
+        enum tpm_ek_kind kind = TPM_EK_P256;
+        struct reader r;
+        size_t len = 0;
+        int rc;
+
+        record_name(instance, CERTS_SUFFIX, name);
+        rc = store_get_record(instance->host->store, name, &certs.memory, &len, err);
+        r = reader_from(certs.memory, len);
+        while (rc == 0 && reader_left(&r) > 0) {
+                struct bytes cert;
+
+                rc = get_cert(&r, &kind, &cert, err);
+                if (rc == 0)
+                        certs.der[kind] = cert;
+        }
+        if (rc != 0)
+                free(certs.memory);
+        if (rc == 0 || rc == ERR_NOT_FOUND)
+                *ret_certs = rc == 0 ? certs : (struct making_certs){.memory = NULL};
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int load_certs(struct instance *instance, struct err *err)
+{
+        struct making_certs certs;
+        int rc = making_get_certs(instance, &certs, err);
+
+        if (rc != 0)
+                return rc;
+        for (unsigned kind = 0; kind < TPM_EK_COUNT; kind++)
+                instance->certified |= (uint8_t)((certs.der[kind].len > 0) << kind);
+        free(certs.memory);
+        return 0;
 }
 
 int making_load(struct instance *instance, struct err *err)
@@ -86,14 +138,12 @@ int making_load(struct instance *instance, struct err *err)
 
         record_name(instance, LATER_SUFFIX, name);
         rc = store_get_record(instance->host->store, name, &data, &len, err);
-        if (rc == ERR_NOT_FOUND)
-                return 0;
-        if (rc != 0)
+        if (rc != 0 && rc != ERR_NOT_FOUND)
                 return rc;
-        if (len != 1)
+        if (rc == 0 && len != 1)
                 return err_set(err, ERR_DAMAGED, "record %s of %zu bytes", name, len);
-        instance->later = data[0];
-        return 0;
+        instance->later = rc == 0 ? data[0] : 0;
+        return load_certs(instance, err);
 }
 
 static int forget_record(struct instance *instance, const char *suffix, struct err *err)
@@ -114,6 +164,9 @@ int making_forget_records(struct instance *instance, struct err *err)
 {
         int rc = forget_record(instance, LATER_SUFFIX, err);
 
+        if (rc == 0)
+                rc = forget_record(instance, CERTS_SUFFIX, err);
+
         for (unsigned kind = 0; rc == 0 && kind < TPM_EK_COUNT; kind++)
                 rc = forget_record(instance, suffix_of((enum tpm_ek_kind)kind), err);
         return rc;
@@ -127,6 +180,28 @@ static int put_later(struct instance *instance, uint8_t later, struct err *err)
                 return 0;
         record_name(instance, LATER_SUFFIX, name);
         return store_put_record(instance->host->store, name, (struct bytes){&later, 1}, err);
+}
+
+static int put_certs(struct instance *instance, struct err *err)
+{
+        uint8_t memory[TPM_EK_COUNT * (MANUFACTURE_CERT_MAX + 3)];
+        char name[STORE_NAME_MAX + 1];
+        struct writer w;
+
+        writer_init_fixed(&w, memory, sizeof(memory));
+        for (unsigned kind = 0; kind < TPM_EK_COUNT; kind++) {
+                const struct manufacture_cert *cert = &instance->making->manufacture.certs[kind];
+
+                if (cert->len == 0)
+                        continue;
+                writer_put_u8(&w, (uint8_t)kind);
+                writer_put_tpm2b(&w, (struct bytes){cert->data, cert->len});
+                instance->certified |= (uint8_t)(1U << kind);
+        }
+        if (w.len == 0)
+                return 0;
+        record_name(instance, CERTS_SUFFIX, name);
+        return store_put_record(instance->host->store, name, writer_bytes(&w), err);
 }
 
 /* ---- what was made goes into the store ------------------------------------------------------ */
@@ -199,7 +274,8 @@ static int adopt_new(struct instance *instance, struct err *err)
         if (store_get_instance(instance->host->store, block.uuid, &instance->stored, err) != 0)
                 return err->code;
         block = instance->stored.block;
-        if (put_all(instance, &block, err) != 0 || put_later(instance, instance->later, err) != 0)
+        if (put_all(instance, &block, err) != 0 || put_certs(instance, err) != 0 ||
+            put_later(instance, instance->later, err) != 0)
                 return err->code;
         return commit_then(instance->host->commit, on_created, instance, 0, err);
 }

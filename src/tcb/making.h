@@ -31,7 +31,19 @@ void making_fail(struct instance *instance, const struct err *failure);
 int making_get_ek(struct instance *instance, enum tpm_ek_kind kind, uint8_t **ret_public,
                   size_t *ret_len, struct err *err) MUST_CHECK;
 
-/* Which keys are still to be made, into instance->later; and forgetting all records of keys. */
+/*
+ * The certificates of endorsement keys that were in the TPM's NV when its state was imported, as
+ * they stood there; free() the memory that they are in.
+ */
+struct making_certs {
+        struct bytes der[TPM_EK_COUNT]; /* empty: none */
+        uint8_t *memory;
+};
+int making_get_certs(struct instance *instance, struct making_certs *ret_certs,
+                     struct err *err) MUST_CHECK;
+
+/* Which keys are still to be made, into instance->later, and which have a
+ * certificate; and forgetting all records of keys. */
 int making_load(struct instance *instance, struct err *err) MUST_CHECK;
 int making_forget_records(struct instance *instance, struct err *err) MUST_CHECK;
 

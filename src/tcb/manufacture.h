@@ -14,6 +14,14 @@
 
 #define MANUFACTURE_ALGORITHMS_SIZE 4 /* of SHA-256 over TPM_CAP_ALGS */
 
+#define MANUFACTURE_CERT_MAX 2048 /* what an NV index of libtpms holds */
+
+struct manufacture_cert {
+        uint8_t data[MANUFACTURE_CERT_MAX]; /* as it stands in NV, padding included */
+        size_t len;                         /* 0: none */
+        size_t size;                        /* of the index */
+};
+
 struct manufacture_ek {
         uint8_t public[TPM_PUBLIC_MAX]; /* TPM2B_PUBLIC */
         size_t public_len;              /* 0: not made */
@@ -29,14 +37,16 @@ struct manufacture_at {
 struct manufacture {
         struct engine_host *engine; /* the owner's, started with ENGINE_START_DRAFT */
         uint8_t wanted;             /* mask of 1 << enum tpm_ek_kind */
-        bool only_read;             /* the TPM is somebody's already: nothing is kept in it */
+        bool only_read; /* the TPM is somebody's already: its certificates are read, nothing kept */
         /* Once, after the last answer or the first that says no; may free all of this. */
         void (*done)(void *user, const struct err *failure);
         void *user;
         /* Written as it goes. */
         struct manufacture_at sent;
         struct manufacture_at answered;
+        unsigned unanswered;
         struct manufacture_ek eks[TPM_EK_COUNT];
+        struct manufacture_cert certs[TPM_EK_COUNT];
         uint8_t algorithms[MANUFACTURE_ALGORITHMS_SIZE];
 };
 

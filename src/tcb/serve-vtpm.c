@@ -93,27 +93,38 @@ static int serve_show(struct tcb *tcb, const void *message, struct request *requ
         return 0;
 }
 
+static int send_key(struct instance *instance, enum tpm_ek_kind kind, struct bytes certificate,
+                    struct request *request, struct err *err)
+{
+        uint8_t AUTO_FREE *public = NULL;
+        size_t len = 0;
+        int rc = making_get_ek(instance, kind, &public, &len, err);
+
+        if (rc != 0 && rc != ERR_NOT_FOUND)
+                return rc;
+        if (rc == 0 || certificate.len > 0)
+                request_send(request, tcb_vtpm_key_code,
+                             &(const struct tcb_vtpm_key){.kind = (uint8_t)kind,
+                                                          .public = {public, len},
+                                                          .certificate = certificate});
+        return 0;
+}
+
 /* One key after another, in the order of their kinds. */
 static int serve_ek(struct tcb *tcb, const void *message, struct request *request, struct err *err)
 {
         const struct tcb_vtpm_ek *wanted = message;
+        struct making_certs certs = {.memory = NULL};
         struct instance *instance;
         int rc = find(tcb, wanted->name, &instance, err);
 
         if (rc == 0 && !instance->created)
                 rc = err_set(err, ERR_CONFLICT, "vTPM %s is being made", instance->stored.name);
-        for (unsigned kind = 0; rc == 0 && kind < TPM_EK_COUNT; kind++) {
-                uint8_t AUTO_FREE *public = NULL;
-                size_t len = 0;
-
-                rc = making_get_ek(instance, (enum tpm_ek_kind)kind, &public, &len, err);
-                if (rc == 0)
-                        request_send(request, tcb_vtpm_key_code,
-                                     &(const struct tcb_vtpm_key){.kind = (uint8_t)kind,
-                                                                  .public = {public, len}});
-                if (rc == ERR_NOT_FOUND)
-                        rc = 0;
-        }
+        if (rc == 0)
+                rc = making_get_certs(instance, &certs, err);
+        for (unsigned kind = 0; rc == 0 && kind < TPM_EK_COUNT; kind++)
+                rc = send_key(instance, (enum tpm_ek_kind)kind, certs.der[kind], request, err);
+        free(certs.memory);
         if (rc == 0)
                 request_done(request);
         return rc;

@@ -41,6 +41,7 @@ static void fill(const struct instance *instance, bool precise, struct tcb_vtpm 
             .last_use = instance->last_use,
             .profile = wire_text(instance->stored.block.profile),
             .later = instance->later,
+            .certified = instance->certified,
         };
         memcpy(ret->uuid, instance->stored.block.uuid, sizeof(ret->uuid));
         fill_engine(instance, precise, ret);

@@ -10,12 +10,15 @@
 #define CC_CREATE_PRIMARY 0x131
 #define CC_STARTUP        0x144
 #define CC_SHUTDOWN       0x145
+#define CC_NV_READ        0x14e
 #define CC_FLUSH_CONTEXT  0x165
+#define CC_NV_READ_PUBLIC 0x169
 #define CC_GET_CAPABILITY 0x17a
 
 #define RS_PASSWORD 0x40000009
 
 #define HEADER_SIZE 10
+#define POLICY_MAX  64
 
 /* Appends the header and returns where its size stands. */
 static size_t put_header(struct writer *w, uint16_t tag, uint32_t code)
@@ -116,6 +119,26 @@ void command_put_get_algorithms(struct writer *w)
         finish(w, size_at);
 }
 
+void command_put_nv_read_public(struct writer *w, uint32_t index)
+{
+        size_t size_at = put_header(w, TAG_NO_SESSIONS, CC_NV_READ_PUBLIC);
+
+        writer_put_be32(w, index);
+        finish(w, size_at);
+}
+
+void command_put_nv_read(struct writer *w, uint32_t index, uint16_t size, uint16_t offset)
+{
+        size_t size_at = put_header(w, TAG_SESSIONS, CC_NV_READ);
+
+        writer_put_be32(w, index);
+        writer_put_be32(w, index);
+        put_empty_auth(w);
+        writer_put_be16(w, size);
+        writer_put_be16(w, offset);
+        finish(w, size_at);
+}
+
 static int get_header(struct reader *r, uint16_t *tag, uint32_t *code)
 {
         uint32_t size;
@@ -162,5 +185,42 @@ int response_get_primary(struct bytes response, uint32_t *ret_handle, struct byt
         *ret_handle = handle;
         /* With its size field, as everybody passes it on. */
         *ret_public = (struct bytes){public.data - 2, public.len + 2};
+        return 0;
+}
+
+int response_get_nv_size(struct bytes response, uint16_t *ret_size, struct err *err)
+{
+        struct reader r = reader_from_bytes(response);
+        struct reader public;
+        struct bytes policy;
+        uint16_t tag;
+        uint16_t size;
+        uint32_t code;
+
+        /* TPMS_NV_PUBLIC: the index, a hash algorithm, attributes, a policy, the size. */
+        if (get_header(&r, &tag, &code) != 0 || code != 0 || tag != TAG_NO_SESSIONS ||
+            reader_get_be16(&r, &size) != 0 || reader_get_child(&r, size, &public) != 0 ||
+            reader_skip(&public, 10) != 0 || reader_get_tpm2b(&public, POLICY_MAX, &policy) != 0 ||
+            reader_get_be16(&public, &size) != 0 || reader_left(&public) != 0)
+                return err_set(err, ERR_MALFORMED, "TPM2_NV_ReadPublic: malformed");
+        *ret_size = size;
+        return 0;
+}
+
+int response_get_nv_data(struct bytes response, struct bytes *ret_data, struct err *err)
+{
+        struct reader r = reader_from_bytes(response);
+        struct reader parameters;
+        struct bytes data;
+        uint16_t tag;
+        uint32_t code;
+        uint32_t size;
+
+        if (get_header(&r, &tag, &code) != 0 || code != 0 || tag != TAG_SESSIONS ||
+            reader_get_be32(&r, &size) != 0 || reader_get_child(&r, size, &parameters) != 0 ||
+            reader_get_tpm2b(&parameters, TPM_RESPONSE_MAX, &data) != 0 ||
+            reader_left(&parameters) != 0)
+                return err_set(err, ERR_MALFORMED, "TPM2_NV_Read: malformed");
+        *ret_data = data;
         return 0;
 }

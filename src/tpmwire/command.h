@@ -25,11 +25,21 @@ void command_put_keep(struct writer *w, uint32_t object, uint32_t handle);
 /* TPM2_GetCapability of all algorithms. */
 void command_put_get_algorithms(struct writer *w);
 
+/* TPM2_NV_ReadPublic and TPM2_NV_Read by the index's own, empty authorisation. */
+void command_put_nv_read_public(struct writer *w, uint32_t index);
+void command_put_nv_read(struct writer *w, uint32_t index, uint16_t size, uint16_t offset);
+
 /* The response code; ERR_MALFORMED for what is no response. Nothing may follow its size. */
 int response_code(struct bytes response, uint32_t *ret_code, struct err *err) MUST_CHECK;
 
 /* From a successful TPM2_CreatePrimary: the handle and the TPM2B_PUBLIC with its size field. */
 int response_get_primary(struct bytes response, uint32_t *ret_handle, struct bytes *ret_public,
                          struct err *err) MUST_CHECK;
+
+/* From a successful TPM2_NV_ReadPublic: how many bytes the index has. */
+int response_get_nv_size(struct bytes response, uint16_t *ret_size, struct err *err) MUST_CHECK;
+
+/* From a successful TPM2_NV_Read. */
+int response_get_nv_data(struct bytes response, struct bytes *ret_data, struct err *err) MUST_CHECK;
 
 #endif

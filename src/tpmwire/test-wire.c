@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "lib/test.h"
 #include "tpmwire/attest.h"
+#include "tpmwire/command.h"
 #include "tpmwire/name.h"
 #include "tpmwire/signature.h"
 
@@ -255,6 +256,61 @@ static void qualified_names(void **state)
         assert_int_equal(tpm_name_qualify(&endorsement, &name, &qualified, &err), ERR_UNSUPPORTED);
 }
 
+/* Whole or refused: each response cut anywhere, and one with something behind it. */
+static void nv_responses(void **state)
+{
+        static const char size_hex[] = "8001"
+                                       "0000002e"
+                                       "00000000"
+                                       "000e"
+                                       "01c0000a"
+                                       "000b"
+                                       "22072008"
+                                       "0000"
+                                       "0258"
+                                       "0022"
+                                       "000b"
+                                       "00112233445566778899aabbccddeeff";
+        static const char data_hex[] = "8002"
+                                       "00000018"
+                                       "00000000"
+                                       "00000005"
+                                       "0003"
+                                       "a1b2c3"
+                                       "0000"
+                                       "01"
+                                       "0000";
+        uint8_t bytes[64];
+        struct bytes data = {0};
+        struct err err = {0};
+        uint16_t size = 0;
+        size_t len = 0;
+
+        (void)state;
+        assert_int_equal(hex_decode(size_hex, strlen(size_hex), bytes, sizeof(bytes), &len), 0);
+        assert_ok(response_get_nv_size((struct bytes){bytes, len}, &size, &err), &err);
+        assert_int_equal(size, 0x258);
+        for (size_t cut = 0; cut < len; cut++)
+                assert_int_equal(response_get_nv_size((struct bytes){bytes, cut}, &size, &err),
+                                 ERR_MALFORMED);
+        bytes[11]++;
+        assert_int_equal(response_get_nv_size((struct bytes){bytes, len}, &size, &err),
+                         ERR_MALFORMED);
+        assert_int_equal(hex_decode(data_hex, strlen(data_hex), bytes, sizeof(bytes), &len), 0);
+        assert_ok(response_get_nv_data((struct bytes){bytes, len}, &data, &err), &err);
+        assert_true(bytes_equal(data, (struct bytes){(const uint8_t *)"\xa1\xb2\xc3", 3}));
+        for (size_t cut = 0; cut < len; cut++)
+                assert_int_equal(response_get_nv_data((struct bytes){bytes, cut}, &data, &err),
+                                 ERR_MALFORMED);
+        for (size_t at = 13; at <= 15; at++) {
+                bytes[at]++;
+                assert_int_equal(response_get_nv_data((struct bytes){bytes, len}, &data, &err),
+                                 ERR_MALFORMED);
+                bytes[at]--;
+                at += at == 13;
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -265,6 +321,7 @@ int main(void)
             cmocka_unit_test(public_round_trip),
             cmocka_unit_test(names_are_the_tpms),
             cmocka_unit_test(qualified_names),
+            cmocka_unit_test(nv_responses),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
