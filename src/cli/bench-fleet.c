@@ -15,6 +15,7 @@
 
 #define SWTPMS        32
 #define WAKES_MAX     1000
+#define QUIET_SEC     4
 #define WAKE_GAP_NSEC 2000000 /* between two of them: each is measured by itself */
 
 struct member {
@@ -209,6 +210,9 @@ static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
                 rc = print_memory(cli, fleet, "memory-live", base, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, park_one, "park", err);
+        /* The TCB gives back what parking left over after a quiet second. */
+        if (rc == 0)
+                (void)nanosleep(&(struct timespec){.tv_sec = QUIET_SEC}, NULL);
         if (rc == 0)
                 rc = print_memory(cli, fleet, "memory-parked", 0, err);
         return rc != 0 ? rc : measure_wakes(cli, fleet, err);

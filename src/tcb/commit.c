@@ -196,6 +196,11 @@ void commit_now(struct commit *commit)
                 (void)try_commit(commit);
 }
 
+int commit_fold(struct commit *commit, struct err *err)
+{
+        return store_in_transaction(commit->store) ? 0 : store_checkpoint(commit->store, err);
+}
+
 int commit_flush(struct commit *commit, struct err *err)
 {
         if (commit_once(commit, err) != 0)

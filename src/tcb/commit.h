@@ -36,6 +36,9 @@ void commit_forget(struct commit *commit, const void *user);
  */
 void commit_now(struct commit *commit);
 
+/* Writes what is in the journal only into the database, unless changes are under way. */
+int commit_fold(struct commit *commit, struct err *err) MUST_CHECK;
+
 /* Commits now what is open; for the end of the program. */
 int commit_flush(struct commit *commit, struct err *err) MUST_CHECK;
 

@@ -106,6 +106,7 @@ struct instance {
         struct instance *live_next;
         commit_fn *park_done; /* told once when it is parked (0) or is not (1) */
         void *park_user;
+        bool park_anyway; /* it was asked if it is idle; if not, it is to park all the same */
         uint32_t init_count;
         uint64_t last_use; /* it started, saved or ended then; seconds since 1970, 0: not yet */
         uint32_t uid;

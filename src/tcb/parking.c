@@ -1,6 +1,7 @@
 #include "tcb/parking.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,6 +14,7 @@
 
 #define WAKES_PER_TURN 64  /* then the other sources of the loop have their turn */
 #define PRESSED        512 /* asked in one tick while memory is short */
+#define KEPT_MAX       512 /* parked, and their memory is given back however busy it is */
 #define TICK_USEC      1000000
 #define MEMINFO_MAX    16384
 
@@ -31,7 +33,9 @@ struct parking {
         sd_event_source *tick;
         struct instance *live; /* ring; who was asked last is at its end */
         size_t n_live;
-        uint64_t credit; /* of asking, in parts of one question: parking_pace() */
+        uint64_t credit;      /* of asking, in parts of one question: parking_pace() */
+        size_t n_kept;        /* parked since their memory was given back */
+        size_t n_kept_before; /* of them at the last tick */
 };
 
 /* ---- the ring ---- */
@@ -95,6 +99,7 @@ static void tell(struct instance *instance, uint64_t value)
 {
         commit_fn *done = TAKE(instance->park_done);
 
+        instance->park_anyway = false;
         if (done != NULL)
                 done(instance->park_user, value);
 }
@@ -116,12 +121,23 @@ void parking_end(struct instance *instance)
 
 /* ---- parking ---- */
 
+/* The policy has just asked it, and it may still answer that it is not idle. */
+static int insist(struct instance *instance, commit_fn *done, void *user)
+{
+        instance->park_anyway = true;
+        instance->park_done = done;
+        instance->park_user = user;
+        return 0;
+}
+
 int parking_park(struct instance *instance, bool idle_only, commit_fn *done, void *user,
                  struct err *err)
 {
         if (instance->host->parking == NULL || instance->bound != NULL)
                 return err_set(err, ERR_UNSUPPORTED, "vTPM %s is operator-bound and not parked",
                                instance->stored.name);
+        if (instance->sm.state == INSTANCE_PARKING && instance->park_done == NULL && !idle_only)
+                return insist(instance, done, user);
         if (!sm_can_move(&instance->sm, INSTANCE_PARKING) || instance->park_done != NULL)
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));
@@ -183,6 +199,7 @@ static void on_sealed(void *user, uint64_t value)
         engine_host_free(TAKE(instance->engine));
         ring_remove(instance->host->parking, instance);
         sm_move(&instance->sm, INSTANCE_PARKED);
+        instance->host->parking->n_kept++;
         tell(instance, 0);
 }
 
@@ -234,6 +251,21 @@ int parking_adopt(struct instance *instance, const struct kept_parked *kept, int
         return 0;
 }
 
+static void answer_busy(struct instance *instance)
+{
+        commit_fn *done = instance->park_done;
+        struct err ignored = {0};
+
+        if (!instance->park_anyway) {
+                tell(instance, 1);
+                return;
+        }
+        instance->park_anyway = false;
+        instance->park_done = NULL;
+        if (parking_park(instance, false, done, instance->park_user, &ignored) != 0 && done != NULL)
+                done(instance->park_user, 1);
+}
+
 int parking_answer(struct instance *instance, const struct engine_parked *parked, int fds[2],
                    struct err *err)
 {
@@ -243,7 +275,7 @@ int parking_answer(struct instance *instance, const struct engine_parked *parked
                 return err_set(err, ERR_MALFORMED, "engine: parks unasked");
         if (parked == NULL) {
                 sm_move(&instance->sm, INSTANCE_LIVE);
-                tell(instance, 1);
+                answer_busy(instance);
                 return 0;
         }
         if (keep(instance, parked, fds, &failure) == 0)
@@ -419,6 +451,25 @@ static void ask_next(struct parking *parking)
                 (void)!parking_park(instance, true, NULL, NULL, &ignored);
 }
 
+/*
+ * What was just parked is still in memory, as the journal's saves, and what its engine needed here
+ * lies in holes of the heap: in a quiet second it goes to the disk and to the kernel.
+ */
+static void give_back(struct parking *parking)
+{
+        struct err err = {0};
+        const bool quiet = parking->n_kept == parking->n_kept_before;
+
+        parking->n_kept_before = parking->n_kept;
+        if (parking->n_kept == 0 || (!quiet && parking->n_kept < KEPT_MAX))
+                return;
+        if (commit_fold(parking->host->commit, &err) != 0)
+                log_warning((&(struct log_fields){.op = "checkpoint", .err = &err}),
+                            "what is parked stays in memory for now");
+        (void)malloc_trim(0);
+        parking->n_kept = parking->n_kept_before = 0;
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *user)
 {
         struct parking *parking = user;
@@ -426,6 +477,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *user)
 
         (void)usec;
         n = n < parking->n_live ? n : parking->n_live;
+        give_back(parking);
         while (n-- > 0 && parking->live != NULL)
                 ask_next(parking);
         (void)sd_event_source_set_time_relative(source, TICK_USEC);
@@ -435,7 +487,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *user)
 
 static int watch_all(struct parking *parking, struct err *err)
 {
-        const struct tcb_config *config = parking->host->config;
         int rc;
 
         parking->watch = epoll_create1(EPOLL_CLOEXEC);
@@ -443,7 +494,7 @@ static int watch_all(struct parking *parking, struct err *err)
                 return err_set_errno(err, errno, "watch parked vTPMs");
         rc = sd_event_add_io(parking->host->event, &parking->source, parking->watch, EPOLLIN,
                              on_channels, parking);
-        if (rc >= 0 && (config->park_after != 0 || config->park_below != 0))
+        if (rc >= 0)
                 rc = sd_event_add_time_relative(parking->host->event, &parking->tick,
                                                 CLOCK_MONOTONIC, TICK_USEC, 0, on_tick, parking);
         return rc < 0 ? err_set_errno(err, -rc, "watch parked vTPMs") : 0;

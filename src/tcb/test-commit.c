@@ -83,6 +83,25 @@ static void tells_after_the_commit_and_once(void **state)
         tear_down(&rig);
 }
 
+/* Changes that are under way are neither cut in two nor acknowledged by it. */
+static void folding_waits_for_what_is_under_way(void **state)
+{
+        struct rig rig;
+        struct err err = {0};
+
+        (void)state;
+        set_up(&rig, "fold.db");
+        change(&rig, 1);
+        assert_ok(commit_fold(rig.commit, &err), &err);
+        assert_true(store_in_transaction(rig.store));
+        assert_int_equal(rig.told, 0);
+        assert_true(sd_event_loop(rig.event) >= 0);
+        assert_int_equal(rig.told, 1);
+        assert_ok(commit_fold(rig.commit, &err), &err);
+        assert_false(store_in_transaction(rig.store));
+        tear_down(&rig);
+}
+
 /* G-GUEST: a guest that floods keeps the loop from ever being idle; others' writes go on. */
 static int stay_busy(sd_event_source *source, void *user)
 {
@@ -293,6 +312,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(tells_after_the_commit_and_once),
+            cmocka_unit_test(folding_waits_for_what_is_under_way),
             cmocka_unit_test(commits_in_a_loop_that_is_never_idle),
             cmocka_unit_test(a_flood_of_saves_delays_nobody_by_more_than_one),
             cmocka_unit_test(waits_for_a_failing_disk_and_goes_on),
