@@ -12,98 +12,23 @@
 
 #include "base/fd.h"
 #include "base/writer.h"
-#include "crypto/hash.h"
 #include "crypto/passphrase.h"
 #include "store/sealed.h"
 
 #define HEADER_AT(slot) ((off_t)(slot)*4096)
 #define BODY_AT(slot)   (8192 + (off_t)(slot)*STATE_BODY_MAX)
-#define HEADER_LEN      128
-#define HEADER_MAC_LEN  32
-#define FLAG_SEALED     1U
-#define BODY_FORMAT     1
 #define KIND            1 /* of the sealed context */
 #define LABEL           "catena swtpm state"
 
-static const uint8_t magic[8] = {'C', 'a', 't', 'e', 'n', 'a', 'V', '1'};
-
-struct header {
-        bool is_empty;
-        uint64_t generation; /* 0: none */
-        uint32_t flags;
-        uint8_t salt[PASSPHRASE_SALT_LEN];
-        uint8_t uuid[STATE_UUID_LEN];
-        uint32_t len;
-        uint8_t digest[STATE_DIGEST_LEN];
-};
-
 struct state_file {
         int fd;
-        struct header newest;
+        struct state_header newest;
         unsigned slot;         /* of the newest */
         struct sealer *sealer; /* NULL: in clear */
         struct state_content content;
 };
 
-/* Headers -------------------------------------------------------------------------------------- */
-
-static int digest(const void *data, size_t len, uint8_t ret[STATE_DIGEST_LEN], struct err *err)
-{
-        return hash_digest(hash_by_tpm_id(HASH_TPM_SHA256), data, len, ret, err);
-}
-
-static int encode_header(const struct header *header, uint8_t ret[HEADER_LEN], struct err *err)
-{
-        struct writer w;
-
-        memset(ret, 0, HEADER_LEN);
-        writer_init_fixed(&w, ret, HEADER_LEN);
-        writer_put(&w, magic, sizeof(magic));
-        writer_put_be64(&w, header->generation);
-        writer_put_be32(&w, header->flags);
-        writer_put(&w, header->salt, sizeof(header->salt));
-        writer_put(&w, header->uuid, sizeof(header->uuid));
-        writer_put_be32(&w, header->len);
-        writer_put(&w, header->digest, sizeof(header->digest));
-        return digest(ret, HEADER_LEN - HEADER_MAC_LEN, ret + HEADER_LEN - HEADER_MAC_LEN, err);
-}
-
-static bool is_zero(const uint8_t *data, size_t len)
-{
-        uint8_t any = 0;
-
-        for (size_t i = 0; i < len; i++)
-                any |= data[i];
-        return any == 0;
-}
-
-static int decode_header(const uint8_t data[HEADER_LEN], struct header *ret, struct err *err)
-{
-        struct reader r = reader_from(data, HEADER_LEN - HEADER_MAC_LEN);
-        uint8_t check[STATE_DIGEST_LEN];
-        struct header header = {.is_empty = is_zero(data, HEADER_LEN)};
-        int rc;
-
-        if (header.is_empty) {
-                *ret = header;
-                return 0;
-        }
-        if (memcmp(data, magic, sizeof(magic)) != 0)
-                return err_set(err, ERR_CONFLICT, "something else is there");
-        rc = digest(data, HEADER_LEN - HEADER_MAC_LEN, check, err);
-        if (rc != 0)
-                return rc;
-        if (memcmp(check, data + HEADER_LEN - HEADER_MAC_LEN, sizeof(check)) != 0 ||
-            reader_skip(&r, sizeof(magic)) != 0 || reader_get_be64(&r, &header.generation) != 0 ||
-            reader_get_be32(&r, &header.flags) != 0 ||
-            reader_get_copy(&r, header.salt, sizeof(header.salt)) != 0 ||
-            reader_get_copy(&r, header.uuid, sizeof(header.uuid)) != 0 ||
-            reader_get_be32(&r, &header.len) != 0 || header.len > STATE_BODY_MAX ||
-            reader_get_copy(&r, header.digest, sizeof(header.digest)) != 0)
-                return err_set(err, ERR_DAMAGED, "a header is damaged");
-        *ret = header;
-        return 0;
-}
+/* Slots -------------------------------------------------------------------------------------- */
 
 /* Bytes read, fewer at the end of the file; or negative. */
 static int read_at(int fd, void *data, size_t len, off_t at, size_t *ret_len, struct err *err)
@@ -144,16 +69,16 @@ static int write_at(int fd, const void *data, size_t len, off_t at, struct err *
 static int read_headers(struct state_file *state, struct err *err)
 {
         for (unsigned slot = 0; slot < 2; slot++) {
-                uint8_t data[HEADER_LEN] = {0};
-                struct header header;
+                uint8_t data[STATE_HEADER_LEN] = {0};
+                struct state_header header;
                 size_t len = 0;
                 int rc = read_at(state->fd, data, sizeof(data), HEADER_AT(slot), &len, err);
 
                 if (rc == 0)
-                        rc = decode_header(data, &header, err);
+                        rc = state_header_decode(data, &header, err);
                 if (rc != 0)
                         return rc;
-                if (!header.is_empty && header.generation > state->newest.generation) {
+                if (header.generation > state->newest.generation) {
                         state->newest = header;
                         state->slot = slot;
                 }
@@ -163,7 +88,7 @@ static int read_headers(struct state_file *state, struct err *err)
 
 /* Bodies --------------------------------------------------------------------------------------- */
 
-static struct sealed_context context_of(const struct header *header)
+static struct sealed_context context_of(const struct state_header *header)
 {
         static const uint8_t no_configuration[32];
 
@@ -171,45 +96,6 @@ static struct sealed_context context_of(const struct header *header)
                                        .sequence = header->generation,
                                        .config_digest = no_configuration,
                                        .kind = KIND};
-}
-
-static int decode_body(struct bytes body, struct state_content *content, struct err *err)
-{
-        struct reader r = reader_from_bytes(body);
-        struct bytes permanent;
-        uint16_t format;
-        uint8_t used;
-        uint8_t has_saved;
-        uint32_t len;
-
-        if (reader_get_be16(&r, &format) != 0)
-                return err_set(err, ERR_DAMAGED, "no content");
-        if (format != BODY_FORMAT)
-                return err_set(err, ERR_UNSUPPORTED, "written by a newer version");
-        if (reader_get_u8(&r, &used) != 0 || reader_get_be64(&r, &content->lineage) != 0 ||
-            reader_get_u8(&r, &has_saved) != 0 ||
-            reader_get_copy(&r, content->saved, sizeof(content->saved)) != 0 ||
-            reader_get_be32(&r, &len) != 0 || len > ENGINE_BLOB_MAX ||
-            reader_get_bytes(&r, len, &permanent) != 0 || reader_finish(&r) != 0)
-                return err_set(err, ERR_DAMAGED, "content: damaged at offset %zu",
-                               reader_offset(&r));
-        content->used = used != 0;
-        content->has_saved = has_saved != 0;
-        if (len > 0)
-                memcpy(content->permanent, permanent.data, len);
-        content->permanent_len = len;
-        return 0;
-}
-
-static void encode_body(const struct state_content *content, struct writer *w)
-{
-        writer_put_be16(w, BODY_FORMAT);
-        writer_put_u8(w, content->used);
-        writer_put_be64(w, content->lineage);
-        writer_put_u8(w, content->has_saved);
-        writer_put(w, content->saved, sizeof(content->saved));
-        writer_put_be32(w, (uint32_t)content->permanent_len);
-        writer_put(w, content->permanent, content->permanent_len);
 }
 
 /* body: as it stands on the disk. */
@@ -221,7 +107,7 @@ static int open_body(struct state_file *state, struct bytes body, struct err *er
         int rc;
 
         if (state->sealer == NULL)
-                return decode_body(body, &state->content, err);
+                return state_body_decode(body, &state->content, err);
         rc = sealer_open(state->sealer, &context, body, &plain, err);
         if (rc == ERR_DAMAGED) {
                 (void)err_set(err, ERR_NOT_PERMITTED, "it does not open with this passphrase");
@@ -230,7 +116,7 @@ static int open_body(struct state_file *state, struct bytes body, struct err *er
         if (rc != 0)
                 return rc;
         len = body.len - SEALED_OVERHEAD;
-        rc = decode_body((struct bytes){plain, len}, &state->content, err);
+        rc = state_body_decode((struct bytes){plain, len}, &state->content, err);
         explicit_bzero(plain, len);
         free(plain);
         return rc;
@@ -247,7 +133,7 @@ static int read_body(struct state_file *state, struct err *err)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         rc = read_at(state->fd, data, state->newest.len, BODY_AT(state->slot), &len, err);
         if (rc == 0)
-                rc = digest(data, len, check, err);
+                rc = state_digest(data, len, check, err);
         if (rc == 0 && memcmp(check, state->newest.digest, sizeof(check)) != 0)
                 rc = err_set(err, ERR_DAMAGED, "save %llu is damaged",
                              (unsigned long long)state->newest.generation);
@@ -259,18 +145,18 @@ static int read_body(struct state_file *state, struct err *err)
 
 /* A save --------------------------------------------------------------------------------------- */
 
-static int write_slot(struct state_file *state, unsigned slot, const struct header *header,
+static int write_slot(struct state_file *state, unsigned slot, const struct state_header *header,
                       struct bytes body, struct err *err)
 {
-        uint8_t data[HEADER_LEN];
-        int rc = encode_header(header, data, err);
+        uint8_t data[STATE_HEADER_LEN];
+        int rc = state_header_encode(header, data, err);
 
         if (rc == 0)
                 rc = write_at(state->fd, body.data, body.len, BODY_AT(slot), err);
         return rc != 0 ? rc : write_at(state->fd, data, sizeof(data), HEADER_AT(slot), err);
 }
 
-static int seal(struct state_file *state, const struct header *header, struct bytes plain,
+static int seal(struct state_file *state, const struct state_header *header, struct bytes plain,
                 uint8_t **ret_sealed, struct bytes *ret_body, struct err *err)
 {
         const struct sealed_context context = context_of(header);
@@ -290,20 +176,19 @@ int state_file_save(struct state_file *state, struct err *err)
         struct writer AUTO_WRITER w = {0};
         uint8_t AUTO_FREE *sealed = NULL;
         const unsigned slot = state->newest.generation == 0 ? 0 : 1 - state->slot;
-        struct header header = state->newest;
+        struct state_header header = state->newest;
         struct bytes body;
         int rc;
 
         writer_init(&w, STATE_BODY_MAX - SEALED_OVERHEAD);
-        encode_body(&state->content, &w);
+        state_body_encode(&state->content, &w);
         if (writer_check(&w) != 0)
                 return err_set(err, ERR_LIMIT, "state: too large");
-        header.is_empty = false;
         header.generation++;
         rc = seal(state, &header, writer_bytes(&w), &sealed, &body, err);
         if (rc == 0) {
                 header.len = (uint32_t)body.len;
-                rc = digest(body.data, body.len, header.digest, err);
+                rc = state_digest(body.data, body.len, header.digest, err);
         }
         if (rc == 0)
                 rc = write_slot(state, slot, &header, body, err);
@@ -369,19 +254,26 @@ static int start_new(struct state_file *state, const struct state_place *place,
         memcpy(state->newest.uuid, place->uuid, STATE_UUID_LEN);
         if (passphrase == NULL)
                 return 0;
-        state->newest.flags = FLAG_SEALED;
+        state->newest.flags = STATE_FLAG_SEALED;
         if (getrandom(state->newest.salt, sizeof(state->newest.salt), 0) !=
             (ssize_t)sizeof(state->newest.salt))
                 return err_set_errno(err, errno, "getrandom");
         return make_sealer(state, passphrase, err);
 }
 
+static bool has_uuid(const uint8_t uuid[STATE_UUID_LEN])
+{
+        static const uint8_t none[STATE_UUID_LEN];
+
+        return memcmp(uuid, none, sizeof(none)) != 0;
+}
+
 static int check_old(const struct state_file *state, const struct state_place *place,
                      const struct secret *passphrase, struct err *err)
 {
-        const bool sealed = (state->newest.flags & FLAG_SEALED) != 0;
+        const bool sealed = (state->newest.flags & STATE_FLAG_SEALED) != 0;
 
-        if ((state->newest.flags & ~FLAG_SEALED) != 0)
+        if ((state->newest.flags & ~STATE_FLAG_SEALED) != 0)
                 return err_set(err, ERR_UNSUPPORTED, "written by a newer version");
         if (sealed && passphrase == NULL)
                 return err_set(err, ERR_NOT_PERMITTED, "it is sealed: a passphrase is needed");
@@ -389,7 +281,7 @@ static int check_old(const struct state_file *state, const struct state_place *p
                 return err_set(err, ERR_NOT_PERMITTED,
                                "it is not sealed, and a passphrase was given: not the state "
                                "that was kept under it");
-        if (!is_zero(place->uuid, STATE_UUID_LEN) && !is_zero(state->newest.uuid, STATE_UUID_LEN) &&
+        if (has_uuid(place->uuid) && has_uuid(state->newest.uuid) &&
             memcmp(place->uuid, state->newest.uuid, STATE_UUID_LEN) != 0)
                 return err_set(err, ERR_ROLLBACK, "it is the TPM of another VM");
         return 0;
@@ -412,7 +304,7 @@ static int load_old(struct state_file *state, const struct state_place *place,
 static int replace(struct state_file *state, const struct state_place *place,
                    const struct secret *passphrase, int rc, struct err *err)
 {
-        static const uint8_t nothing[HEADER_AT(1) + HEADER_LEN];
+        static const uint8_t nothing[HEADER_AT(1) + STATE_HEADER_LEN];
         const uint64_t generation = state->newest.generation;
 
         if (rc != 0 && rc != ERR_CONFLICT && rc != ERR_DAMAGED)

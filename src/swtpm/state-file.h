@@ -23,24 +23,11 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "base/reader.h"
 #include "base/secret.h"
-#include "wire/engine.h"
+#include "swtpm/state-format.h"
 
 #define STATE_FILE_NAME  "tpm2-00.catena"
 #define STATE_SWTPM_NAME "tpm2-00.permall" /* what swtpm keeps in the same directory */
-#define STATE_BODY_MAX   (256U << 10)
-#define STATE_UUID_LEN   16
-#define STATE_DIGEST_LEN 32
-
-struct state_content {
-        bool used;                       /* a guest's command has run on it */
-        uint64_t lineage;                /* counts saves of the VM, wherever they were made */
-        uint8_t saved[STATE_DIGEST_LEN]; /* of the token of the one save that may be restored */
-        bool has_saved;
-        uint8_t permanent[ENGINE_BLOB_MAX];
-        size_t permanent_len; /* 0: no TPM was made yet */
-};
 
 struct state_place {
         const char *dir;              /* a directory, or NULL */
