@@ -140,13 +140,19 @@ ssize_t fd_receive(int sock, void *data, size_t n, int *ret_fds, size_t *ret_n_f
                              .msg_control = control.space,
                              .msg_controllen = sizeof(control.space)};
         size_t n_fds = 0;
+        bool reset = false;
         ssize_t k;
 
-        do
+        for (;;) {
                 k = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-        while (k < 0 && errno == EINTR);
-        if (k < 0)
-                return -errno;
+                if (k >= 0)
+                        break;
+                /* Told once, before what the peer said before it closed. */
+                if (errno == ECONNRESET && !reset)
+                        reset = true;
+                else if (errno != EINTR)
+                        return -errno;
+        }
         if (!take_fds(&msg, ret_fds, &n_fds) || (msg.msg_flags & MSG_TRUNC) != 0) {
                 for (size_t i = 0; i < n_fds; i++)
                         fd_close(&ret_fds[i]);

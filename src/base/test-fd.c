@@ -50,6 +50,26 @@ static void refuses_a_packet_that_does_not_fit(void **state)
         fd_close(&pair[1]);
 }
 
+/* It closed with something of ours unread: the kernel says so first, once. */
+static void hears_the_last_words(void **state)
+{
+        struct err err = {0};
+        int pair[2];
+        int got[FD_PASS_MAX];
+        size_t n_got = 0;
+        char text[8] = {0};
+
+        (void)state;
+        assert_ok(fd_socketpair(SOCK_SEQPACKET, pair, &err), &err);
+        assert_int_equal(fd_send(pair[0], "last", 4, NULL, 0), 4);
+        assert_int_equal(fd_send(pair[1], "unread", 6, NULL, 0), 6);
+        fd_close(&pair[0]);
+        assert_int_equal(fd_receive(pair[1], text, sizeof(text), got, &n_got), 4);
+        assert_memory_equal(text, "last", 4);
+        assert_int_equal(fd_receive(pair[1], text, sizeof(text), got, &n_got), 0);
+        fd_close(&pair[1]);
+}
+
 static void closes_all_but_the_listed(void **state)
 {
         int status = 1;
@@ -81,6 +101,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(passes_descriptors),
             cmocka_unit_test(refuses_a_packet_that_does_not_fit),
+            cmocka_unit_test(hears_the_last_words),
             cmocka_unit_test(closes_all_but_the_listed),
         };
         return cmocka_run_group_tests_name("base-fd", tests, NULL, NULL);

@@ -234,7 +234,10 @@ static int send_command(struct manufacture *m, struct err *err)
                    : engine_host_command(m->engine, writer_bytes(&w), on_response, m, err);
 }
 
-/* From the one that was sent last: as far as it goes without an answer. */
+/*
+ * From the one that was sent last: as far as it goes without an answer. An engine that has ended
+ * meanwhile says why to its owner.
+ */
 static int send_more(struct manufacture *m, struct err *err)
 {
         int rc = 0;
@@ -249,7 +252,7 @@ static int send_more(struct manufacture *m, struct err *err)
                 m->unanswered++;
                 rc = send_command(m, err);
         }
-        return rc;
+        return rc == ERR_UNREACHABLE ? 0 : rc;
 }
 
 static void on_response(void *user, struct bytes response)
@@ -278,5 +281,7 @@ int manufacture_start(struct manufacture *m, struct err *err)
         m->answered = m->sent;
         m->unanswered = 1;
         rc = send_command(m, err);
+        if (rc == ERR_UNREACHABLE)
+                return 0;
         return rc != 0 ? rc : send_more(m, err);
 }

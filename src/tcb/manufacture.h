@@ -52,7 +52,8 @@ struct manufacture {
 
 /*
  * Sends all the steps to an engine that was just started: it goes from one to the next without
- * waiting for us. done() follows later, unless this fails.
+ * waiting for us. done() follows later, unless this fails or the engine ends, which its owner is
+ * told.
  */
 int manufacture_start(struct manufacture *m, struct err *err) MUST_CHECK;
 
