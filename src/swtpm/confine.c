@@ -33,12 +33,13 @@ static int filter_calls(pid_t engine, unsigned *ret_degraded, struct err *err)
             SANDBOX_ALLOW(accept4),
             SANDBOX_ALLOW(setsockopt),
             SANDBOX_ALLOW(getsockopt),
+            SANDBOX_ALLOW(socketpair),
             /* The state, which is open. */
             SANDBOX_ALLOW(pread64),
             SANDBOX_ALLOW(pwrite64),
             SANDBOX_ALLOW(fdatasync),
             /* Its own end, and the engine's: Landlock says where files are removed. */
-            SANDBOX_ALLOW_IF(kill, 0, ~0ULL, (uint64_t)engine),
+            SANDBOX_ALLOW_IF(kill, 0, ~0ULL, (uint64_t)(engine > 0 ? engine : getpid())),
             SANDBOX_ALLOW(wait4),
             SANDBOX_ALLOW(newfstatat),
             SANDBOX_ALLOW(unlink),

@@ -12,7 +12,7 @@
 #include "base/err.h"
 
 struct confine_request {
-        pid_t engine;        /* the one process that may be killed */
+        pid_t engine;        /* the one process that may be killed; 0: none */
         int socket_dir;      /* where the socket was made; -1: none was */
         const char *pidfile; /* "" without */
 };

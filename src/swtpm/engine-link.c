@@ -10,13 +10,9 @@
 
 #include "base/log.h"
 #include "crypto/hash.h"
-#include "swtpm/beside.h"
 #include "wire/control.h"
 
-#define ENGINE_NAME "catena-vtpm"
-#define UID_BASE    0x70000000U /* of engines where we are root: ids that nobody gives away */
-#define UID_NOBODY  65534       /* where those cannot be had */
-#define RETRY_MS    250         /* between attempts to write where the disk refuses */
+#define RETRY_MS    250 /* between attempts to write where the disk refuses */
 #define TOKEN_MAGIC "CTK1"
 
 static void forget(uint8_t **data, size_t *len)
@@ -326,23 +322,16 @@ int engine_link_command(struct engine_link *link, struct bytes command, struct b
 
 /* Life ----------------------------------------------------------------------------------------- */
 
-/* One of its own for each engine, as long as its process lives: ours tells them apart. */
-static uid_t engine_uid(void)
-{
-        const uid_t own = UID_BASE + (uid_t)getpid();
-
-        return spawn_may_become(own) ? own : UID_NOBODY;
-}
-
 static int spawn(struct engine_link *link, int core, int control, struct err *err)
 {
-        char path[PATH_MAX];
-        int rc = beside_path(ENGINE_NAME, path, err);
+        char words[SPAWN_WORDS_MAX] = "";
+        int rc = link->starter != NULL ? starter_start(link->starter, core, control, words, err)
+                                       : starter_run_engine(core, control, &link->process, err);
 
-        if (rc == 0)
-                rc = vmm_engine_start(path, engine_uid(), core, control, &link->process, err);
-        if (rc == 0 && link->process.child.degraded != 0)
-                log_warning(NULL, "the engine's isolation lacks: %s", link->process.child.words);
+        if (rc == 0 && link->starter == NULL)
+                memcpy(words, link->process.child.words, sizeof(words));
+        if (rc == 0 && words[0] != '\0')
+                log_warning(NULL, "the engine's isolation lacks: %s", words);
         return rc;
 }
 

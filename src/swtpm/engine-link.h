@@ -12,6 +12,7 @@
 #define SWTPM_ENGINE_LINK_H
 
 #include "swtpm/package.h"
+#include "swtpm/starter.h"
 #include "swtpm/state-file.h"
 #include "vmm/engine.h"
 #include "wire/link.h"
@@ -20,9 +21,10 @@ struct engine_link {
         struct state_file *state; /* not ours */
         const struct secret *migration_key;
         const uint8_t *uuid;
-        bool deferred; /* nothing is saved; the owner of the state does it, or does not */
-        int signals;   /* readable: we are to end; -1: none */
-        int client;    /* QEMU's side of the control channel; -1: none */
+        bool deferred;           /* nothing is saved; the owner of the state does it, or does not */
+        int signals;             /* readable: we are to end; -1: none */
+        int client;              /* QEMU's side of the control channel; -1: none */
+        struct starter *starter; /* starts engines; NULL: we do */
         struct vmm_engine process;
         struct wire_link *wire;
         int control; /* QEMU's control channel, our end */
@@ -42,7 +44,7 @@ struct engine_link {
 
 /*
  * Starts the engine with the state's TPM, or has it make one, and waits until it is ready. Its
- * state, migration_key, uuid, deferred and signals are the caller's to fill before.
+ * state, migration_key, uuid, deferred, signals and starter are the caller's to fill before.
  */
 int engine_link_start(struct engine_link *link, struct err *err) MUST_CHECK;
 

@@ -156,6 +156,7 @@ static void done(struct server *server)
 {
         relay_hang_up(&server->relay);
         engine_link_stop(&server->link);
+        starter_free(server->link.starter);
         state_file_close(server->state);
         secret_free(server->key);
         secret_free(server->migration_key);
@@ -164,10 +165,6 @@ static void done(struct server *server)
         daemon_remove_pid(server->options);
 }
 
-/*
- * Where the engine is started anew for each client, as without --terminate, this must go on being
- * able to start programs.
- */
 static int confine(const struct server *server, struct err *err)
 {
         const struct confine_request request = {
@@ -178,10 +175,6 @@ static int confine(const struct server *server, struct err *err)
         char words[SPAWN_WORDS_MAX] = "";
         int rc;
 
-        if (!server->options->terminate) {
-                log_warning(NULL, "not confined: without --terminate engines are started anew");
-                return 0;
-        }
         rc = confine_server(&request, words, sizeof(words), err);
         if (rc == 0 && words[0] != '\0')
                 log_warning(NULL, "the confinement of catena-swtpm lacks: %s", words);
@@ -202,6 +195,9 @@ static int serve(struct server *server, struct err *err)
                 rc = daemon_fork(&daemon, err);
         if (rc == 0)
                 rc = daemon_write_pid(server->options, err);
+        /* Where it ends with its client it needs one engine, and starts that itself. */
+        if (rc == 0 && !server->options->terminate)
+                rc = starter_new(&server->link.starter, err);
         if (rc == 0)
                 rc = open_state(server, err);
         if (rc == 0)
