@@ -19,6 +19,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "lib/ptpm-double.h"
+#include "tcb/listing.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 
@@ -168,6 +169,7 @@ static void close_instances(void)
         while (tcb.vms != NULL)
                 vm_free(tcb.vms);
         must(commit_flush(tcb.commit, &err) == 0, err.text);
+        listings_free(&tcb);
         server_free(TAKE(tcb.server));
         while (tcb.instances.first != NULL)
                 tcb_forget_instance(&tcb, tcb.instances.first);

@@ -7,13 +7,12 @@
 #include "base/log.h"
 #include "tcb/bound.h"
 #include "tcb/create.h"
+#include "tcb/listing.h"
 #include "tcb/making.h"
 #include "tcb/parking.h"
 #include "tcb/server.h"
 #include "tcb/vm.h"
 #include "tcb/vtpm-answer.h"
-
-#define PRECISE_MAX 256 /* engines whose memory a list measures precisely */
 
 static int find(struct tcb *tcb, struct bytes text, struct instance **ret, struct err *err)
 {
@@ -69,16 +68,8 @@ static int serve_import(struct tcb *tcb, const void *message, struct request *re
 static int serve_list(struct tcb *tcb, const void *message, struct request *request,
                       struct err *err)
 {
-        size_t live = 0;
-
         (void)message;
-        (void)err;
-        for (const struct instance *i = tcb->instances.first; i != NULL; i = i->next) {
-                vtpm_send(request, i, live < PRECISE_MAX);
-                live += i->engine != NULL;
-        }
-        request_done(request);
-        return 0;
+        return listing_start(tcb, request, err);
 }
 
 static int serve_show(struct tcb *tcb, const void *message, struct request *request,

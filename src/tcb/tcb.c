@@ -18,6 +18,7 @@
 #include "tcb/bound.h"
 #include "tcb/complete.h"
 #include "tcb/known-answer.h"
+#include "tcb/listing.h"
 #include "tcb/making.h"
 #include "tcb/parking.h"
 #include "tcb/pool.h"
@@ -323,6 +324,7 @@ void tcb_close(struct tcb *tcb)
         if (tcb->commit != NULL && commit_flush(tcb->commit, &err) != 0)
                 log_error((&(struct log_fields){.op = "commit", .err = &err}),
                           "unacknowledged changes are lost");
+        listings_free(tcb);
         server_free(tcb->server);
         while (tcb->instances.first != NULL) {
                 struct instance *instance = tcb->instances.first;
@@ -389,6 +391,7 @@ int tcb_find_vm(struct tcb *tcb, const char *name, struct vm **ret_vm, struct er
 void tcb_forget_instance(struct tcb *tcb, struct instance *instance)
 {
         bound_free(instance->bound);
+        listings_forget(tcb, instance);
         instance_index_remove(&tcb->instances, instance);
         instance_free(instance);
 }

@@ -11,6 +11,7 @@
 #include "vmm/accel.h"
 
 struct complete;
+struct listing;
 struct vm;
 struct server;
 
@@ -28,6 +29,7 @@ struct tcb {
         struct instance_index instances;
         size_t creations; /* vTPMs that are being made for somebody */
         struct complete *complete;
+        struct listing *listings; /* being sent */
         struct vm *vms;
         struct server *server;
         char qemu_degraded[SPAWN_WORDS_MAX]; /* what the last QEMU's isolation lacked, or "" */
