@@ -29,6 +29,12 @@ void appraise_run_init(struct appraise_run *run, const struct appraise_evidence 
                        const struct policy *policy, struct verdict *verdict);
 void appraise_run_done(struct appraise_run *run);
 
+/*
+ * Sets values, is_explained and ima_verified from a good quote and the logs, or says why they do
+ * not add up (appraise-explain.c).
+ */
+void appraise_explain(struct appraise_run *run);
+
 /* Compares what was explained with run->policy (appraise-policy.c, appraise-ima.c). */
 void appraise_boot(struct appraise_run *run);
 void appraise_programs(struct appraise_run *run);
