@@ -1,6 +1,6 @@
 /*
- * The TCB's side of an engine against scripted hostile ones (G-GUEST): this program itself, started through
- * a link named catena-vtpm. The first byte of the uuid names the script.
+ * The TCB's side of an engine against scripted hostile ones (G-GUEST): this program itself, started
+ * through a link named catena-vtpm. The first byte of the uuid names the script.
  */
 #include <limits.h>
 #include <sys/socket.h>
