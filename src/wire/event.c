@@ -87,6 +87,9 @@ static void on_ready(void *user, uint32_t revents)
                 rc = wire_link_flush(we->link, &err);
         if (rc == 0 && (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
                 rc = handle_frame(we, &err);
+        /* The next link's frame comes into the same memory, which is in the cache. */
+        if (we->hub != NULL && !we->doomed)
+                wire_link_rest(we->link);
         if (rc == 0 && !we->doomed)
                 rc = watch(we, &err);
         if (rc != 0)
