@@ -86,21 +86,28 @@ static int send_kept(struct serve *serve, const struct kept *kept, struct err *e
         return wire_link_send(serve->link, codes[kept->n_fds - 1], 0, 0, &message, kept->fds, err);
 }
 
+/* What cannot be told to this TCB is told to the next one. */
 static int send_exits(struct serve *serve, struct err *err)
 {
         struct serve_keep *keep = serve->keep;
+        size_t n = 0;
         int rc = 0;
 
-        for (size_t i = 0; rc == 0 && i < keep->n_exits; i++)
-                rc = wire_link_send(serve->link, supervisor_exited_code, 0, 0, &keep->exits[i],
+        while (n < keep->n_exits) {
+                rc = wire_link_send(serve->link, supervisor_exited_code, 0, 0, &keep->exits[n],
                                     NULL, err);
-        keep->n_exits = 0;
+                if (rc != 0)
+                        break;
+                n++;
+        }
+        keep->n_exits -= n;
+        memmove(keep->exits, keep->exits + n, keep->n_exits * sizeof(keep->exits[0]));
         return rc;
 }
 
 void serve_exited(struct serve *serve, struct serve_keep *keep, pid_t pid, int status)
 {
-        struct err err = {0};
+        struct err ignored = {0};
 
         if (keep->n_exits == SERVE_EXITS_MAX) {
                 keep->n_exits--;
@@ -108,9 +115,8 @@ void serve_exited(struct serve *serve, struct serve_keep *keep, pid_t pid, int s
         }
         keep->exits[keep->n_exits++] =
             (struct supervisor_exited){.pid = (uint32_t)pid, .status = (uint32_t)status};
-        if (serve != NULL && serve->phase == PHASE_LISTED && send_exits(serve, &err) != 0)
-                log_warning((&(struct log_fields){.op = "exited", .err = &err}),
-                            "catena-tcb was not told that a child ended");
+        if (serve != NULL && serve->phase == PHASE_LISTED)
+                (void)!send_exits(serve, &ignored);
 }
 
 static int end_list(struct serve *serve, struct err *err)

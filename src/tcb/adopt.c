@@ -1,7 +1,9 @@
 #include "tcb/adopt.h"
 
 #include "base/log.h"
+#include "tcb/bound.h"
 #include "tcb/server.h"
+#include "tcb/vm.h"
 
 /* Of both records, whose it is. */
 static int user_of(const struct keeper_left *left, enum kept_user *ret_user, struct err *err)
@@ -36,29 +38,65 @@ static int adopt(struct instance *instance, struct keeper_left *left, struct err
                 return rc;
         if (user == KEPT_USER_CLIENT && instance->vm == NULL && instance->bound == NULL)
                 return vtpm_adopt_opened(instance, left, err);
-        log_warning((&(struct log_fields){.vm = instance->stored.name}),
-                    "its start was cut short; it is off");
+        if (user == KEPT_USER_PEER && instance->bound != NULL)
+                return bound_adopt(instance->bound, left, err);
+        if (user == KEPT_USER_VM && instance->vm != NULL)
+                return vm_adopt(instance->vm, left, err);
+        return err_set(err, ERR_NOT_FOUND, "its user is gone");
+}
+
+/* A QEMU whose engine is gone has no TPM, and its VM is off. */
+static void end_qemus(struct tcb *tcb)
+{
+        struct keeper_left *left;
+
+        while ((left = keeper_take_any(tcb->keeper, "qemu/")) != NULL) {
+                struct spawn_child qemu = {.sibling = true, .pidfd = -1};
+                struct kept_qemu kept;
+                struct err err = {0};
+
+                if (keeper_left_decode(left, kept_qemu_code, &kept, sizeof(kept), &err) == 0) {
+                        log_warning(NULL, "QEMU %u has no vTPM any more: ended", kept.pid);
+                        qemu.pid = (pid_t)kept.pid;
+                        qemu.pidfd = TAKE_FD(left->fds[0]);
+                        spawn_kill(&qemu);
+                }
+                keeper_drop(tcb->keeper, left->name);
+                keeper_left_free(left);
+        }
+}
+
+/* What is left of one instance, if anything. An engine that nobody takes ends with its channel. */
+static int adopt_one(struct tcb *tcb, struct instance *instance, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *left = NULL;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        int rc = 0;
+
+        keeper_name("vtpm", instance->stored.block.uuid, name);
+        left = keeper_take(tcb->keeper, name);
+        if (left != NULL)
+                rc = adopt(instance, left, err);
+        else if (instance->bound != NULL)
+                rc = bound_adopt(instance->bound, NULL, err);
+        if (rc == 0 || rc == ERR_UNSUPPORTED)
+                return rc;
+        log_warning((&(struct log_fields){.vm = instance->stored.name, .err = err}),
+                    "it does not go on");
+        keeper_drop(tcb->keeper, name);
+        *err = (struct err){0};
         return 0;
 }
 
-/* An engine that nobody takes ends as its channel is closed. */
 int adopt_instances(struct tcb *tcb, struct err *err)
 {
-        char name[SUPERVISOR_NAME_MAX + 1];
         int rc = 0;
 
         if (tcb->keeper == NULL)
                 return 0;
-        for (struct instance *i = tcb->instances.first; rc == 0 && i != NULL; i = i->next) {
-                struct keeper_left AUTO_LEFT *left = NULL;
-
-                keeper_name("vtpm", i->stored.block.uuid, name);
-                left = keeper_take(tcb->keeper, name);
-                if (left == NULL)
-                        continue;
-                rc = adopt(i, left, err);
-                if (rc == 0 && !i->kept)
-                        keeper_drop(tcb->keeper, name);
-        }
+        for (struct instance *i = tcb->instances.first; rc == 0 && i != NULL; i = i->next)
+                rc = adopt_one(tcb, i, err);
+        if (rc == 0)
+                end_qemus(tcb);
         return rc;
 }

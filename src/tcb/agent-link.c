@@ -32,6 +32,7 @@ struct agent_link {
         bool up;
         bool asked; /* the first question was sent */
         uint32_t id;
+        uint32_t probe; /* the question that shows whether an agent is there, or 0 */
         struct pending *first;
         size_t n_pending;
 };
@@ -120,6 +121,15 @@ static int take_error(struct agent_link *link, const struct wire_frame *frame, s
         return 0;
 }
 
+/* Whatever it answers, it is there. */
+static int take_probe(struct agent_link *link)
+{
+        link->probe = 0;
+        link->up = true;
+        link->ops->hello(link->user, "of before");
+        return 0;
+}
+
 /* An answer that is late or that nobody asked for is dropped: only ids of now count. */
 static int on_frame(void *user, struct wire_frame *frame, struct err *err)
 {
@@ -128,6 +138,8 @@ static int on_frame(void *user, struct wire_frame *frame, struct err *err)
 
         if (frame->message->code == agent_hello_code)
                 return take_hello(link, frame, err);
+        if (!link->up && link->probe != 0 && frame->id == link->probe)
+                return take_probe(link);
         if (!link->asked || frame->id != link->id)
                 return 0;
         if (frame->message->code == agent_error_code)
@@ -241,6 +253,35 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
         }
         *ret_link = link;
         return 0;
+}
+
+/* One that is there greets the new peer with its next frame, so it is asked for one. */
+int agent_link_adopt(sd_event *event, int fd, const struct agent_link_ops *ops, void *user,
+                     struct agent_link **ret_link, struct err *err)
+{
+        const struct agent_identify identify = {0};
+        struct agent_link *link;
+        int rc = agent_link_new(event, fd, ops, user, &link, err);
+
+        if (rc != 0)
+                return rc;
+        drain(link);
+        wire_event_resync(link->we);
+        /* Not an id that the one before had come to. */
+        link->id = (uint32_t)time(NULL) | 1U << 31;
+        link->probe = ++link->id;
+        rc = wire_event_send(link->we, agent_identify_code, link->probe, 0, &identify, NULL, err);
+        if (rc != 0) {
+                agent_link_free(link);
+                return rc;
+        }
+        *ret_link = link;
+        return 0;
+}
+
+int agent_link_fd(const struct agent_link *link)
+{
+        return link->fd;
 }
 
 void agent_link_free(struct agent_link *link)

@@ -25,6 +25,16 @@ int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, vo
                    struct agent_link **ret_link, struct err *err) MUST_CHECK;
 
 /* A question under way is answered with an error. NULL is allowed. */
+/*
+ * The same on a channel that a TCB before us spoke on. An agent that is there says so again; it is
+ * not known which.
+ */
+int agent_link_adopt(sd_event *event, int fd, const struct agent_link_ops *ops, void *user,
+                     struct agent_link **ret_link, struct err *err) MUST_CHECK;
+
+/* Our end of the channel; it stays the link's. */
+int agent_link_fd(const struct agent_link *link);
+
 void agent_link_free(struct agent_link *link);
 
 /* Whether the agent has said that it is there. */

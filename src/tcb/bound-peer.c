@@ -53,12 +53,72 @@ static void tell(const struct bound_peer *peer, const char *words)
         log_info((&(struct log_fields){.vm = name_of(peer), .peer = who}), "%s", words);
 }
 
+/* The supervisor ------------------------------------------------------------------------------- */
+
+static void keep_name(const struct bound_peer *peer, char ret_name[SUPERVISOR_NAME_MAX + 1])
+{
+        keeper_name(is_second(peer) ? "peer2" : "peer1", uuid_of(peer), ret_name);
+}
+
+static void keep_second(const struct bound_peer *peer, const char *name,
+                        enum kept_standing standing)
+{
+        struct kept_second kept = {
+            .pid = (uint32_t)peer->pid,
+            .standing = (uint8_t)standing,
+            .protocol = wire_engine_protocol.version,
+            .engine = (uint32_t)engine_host_pid(peer->engine),
+        };
+        int fds[3] = {peer->watch, -1, -1};
+
+        memcpy(kept.digest, peer->digest, sizeof(kept.digest));
+        engine_host_look(peer->engine, fds + 1);
+        keeper_put(peer->bound->tcb->keeper, name, kept_second_code, &kept, fds);
+}
+
+/* For the next TCB: this QEMU, and what it may do. Its engine the instance keeps, or a second's. */
+static void keep(const struct bound_peer *peer, enum kept_standing standing)
+{
+        struct kept_first kept = {.pid = (uint32_t)peer->pid, .standing = (uint8_t)standing};
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        if (peer->bound->tcb->keeper == NULL)
+                return;
+        keep_name(peer, name);
+        if (is_second(peer)) {
+                keep_second(peer, name, standing);
+                return;
+        }
+        memcpy(kept.digest, peer->digest, sizeof(kept.digest));
+        keeper_put(peer->bound->tcb->keeper, name, kept_first_code, &kept, &peer->watch);
+}
+
+/* It has no engine yet: the next TCB starts one. */
+static void keep_connection(const struct bound_peer *peer)
+{
+        const struct kept_first kept = {.pid = (uint32_t)peer->pid};
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        keep_name(peer, name);
+        if (peer->watch >= 0)
+                keeper_put(peer->bound->tcb->keeper, name, kept_first_code, &kept, &peer->watch);
+}
+
+static void unkeep(const struct bound_peer *peer)
+{
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        keep_name(peer, name);
+        keeper_drop(peer->bound->tcb->keeper, name);
+}
+
 /* Ends its engine, which closes its sockets, and forgets it. */
 static void peer_free(struct bound_peer *peer)
 {
         struct bound *bound = peer->bound;
 
         commit_forget(bound->tcb->commit, peer);
+        unkeep(peer);
         if (is_second(peer)) {
                 bound->second = NULL;
                 engine_host_free(peer->engine);
@@ -104,6 +164,7 @@ static void on_durable(void *user, uint64_t value)
         if (peer->saving)
                 decided.token = (struct bytes){peer->token, sizeof(peer->token)};
         peer->saving = false;
+        keep(peer, KEPT_STANDING_OWN);
         decide(peer, &decided);
         explicit_bzero(peer->token, sizeof(peer->token));
 }
@@ -134,10 +195,16 @@ static const struct instance_user instance_ops;
 static int take_over(struct bound_peer *peer, struct err *err)
 {
         struct bound *bound = peer->bound;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        enum kept_standing standing;
         int rc = check_claim(peer, err);
 
         if (rc != 0)
                 return rc;
+        /* Should we die in what follows: the store says whether it was done. */
+        if (peer->restored)
+                keep(peer, KEPT_STANDING_CLAIMING);
+        standing = peer->restored ? KEPT_STANDING_CLAIMING : KEPT_STANDING_OWN;
         peer->restored = false;
         if (!is_second(peer))
                 return 0;
@@ -148,9 +215,12 @@ static int take_over(struct bound_peer *peer, struct err *err)
         instance_interrupt_making(bound->instance);
         if (bound->instance->sm.state != INSTANCE_IDLE)
                 return err_set(err, ERR_CONFLICT, "the vTPM is in use");
+        keep_name(peer, name);
         bound->second = NULL;
         bound->first = peer;
         instance_adopt_engine(bound->instance, TAKE(peer->engine), &instance_ops, peer);
+        keep(peer, standing);
+        keeper_drop(bound->tcb->keeper, name);
         return 0;
 }
 
@@ -231,6 +301,7 @@ static int answer_restore(struct bound_peer *peer, struct bytes token, struct er
         }
         peer->restored = true;
         memcpy(peer->digest, peer->bound->saved.digest, sizeof(peer->digest));
+        keep(peer, KEPT_STANDING_RESTORED);
         return give_state(peer, err);
 }
 
@@ -338,15 +409,137 @@ static int add_peer(struct bound *bound, int fd, struct err *err)
         (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size);
         peer->pid = who.pid;
         *place = peer;
+        keep_connection(peer);
         rc = peer->watch < 0 ? err_set_errno(err, errno, "watch a QEMU")
                              : start_engine(peer, fd, err);
         if (rc == 0) {
+                if (is_second(peer))
+                        keep(peer, KEPT_STANDING_OWN);
                 tell(peer, place == &bound->first ? "connected" : "connected as the second one");
                 return 0;
         }
+        unkeep(peer);
         *place = NULL;
         fd_close(&peer->watch);
         free(peer);
+        return rc;
+}
+
+/* What the TCB before us left ------------------------------------------------------------------ */
+
+/* A claim that the TCB before us was about to store is done when its saved VM is spent. */
+static bool may_still_restore(const struct bound *bound, uint8_t standing,
+                              const uint8_t digest[SNAPSHOT_DIGEST_SIZE])
+{
+        if (standing != KEPT_STANDING_CLAIMING)
+                return standing == KEPT_STANDING_RESTORED;
+        return bound->saved.exists &&
+               memcmp(bound->saved.digest, digest, SNAPSHOT_DIGEST_SIZE) == 0;
+}
+
+static struct bound_peer *new_left_peer(struct bound *bound, const struct kept_first *kept,
+                                        struct keeper_left *left)
+{
+        struct bound_peer *peer = calloc(1, sizeof(*peer));
+
+        if (peer == NULL)
+                return NULL;
+        peer->bound = bound;
+        peer->pid = (pid_t)kept->pid;
+        peer->watch = TAKE_FD(left->fds[0]);
+        memcpy(peer->digest, kept->digest, sizeof(peer->digest));
+        peer->restored = may_still_restore(bound, kept->standing, kept->digest);
+        return peer;
+}
+
+/* One that connected and for which no engine was started. */
+static void start_anew(struct bound *bound, struct keeper_left *left)
+{
+        keeper_drop(bound->tcb->keeper, left->name);
+        bound_welcome(bound, TAKE_FD(left->fds[0]));
+}
+
+int bound_adopt_first(struct bound *bound, struct keeper_left *engine, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *left = NULL;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        struct kept_first kept;
+        int rc;
+
+        keeper_name("peer1", bound->instance->stored.block.uuid, name);
+        left = keeper_take(bound->tcb->keeper, name);
+        if (left == NULL)
+                return err_set(err, ERR_NOT_FOUND, "its QEMU is gone");
+        rc = keeper_left_decode(left, kept_first_code, &kept, sizeof(kept), err);
+        if (rc != 0)
+                return rc;
+        if (engine == NULL) {
+                start_anew(bound, left);
+                return 0;
+        }
+        bound->first = new_left_peer(bound, &kept, left);
+        if (bound->first == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        rc = instance_adopt(bound->instance, engine, &instance_ops, bound->first, err);
+        if (rc != 0)
+                peer_free(bound->first);
+        return rc;
+}
+
+/* One that was about to be the first is that by now: its engine is the instance's. */
+static bool is_first_already(const struct bound *bound, const struct kept_second *kept)
+{
+        const struct engine_host *engine = bound->instance->engine;
+
+        return engine != NULL && engine_host_pid(engine) == (pid_t)kept->engine;
+}
+
+static int adopt_engine(struct bound_peer *peer, const struct kept_second *kept,
+                        struct keeper_left *left, struct err *err)
+{
+        const struct engine_host_request request = {.event = peer->bound->tcb->event,
+                                                    .hub = peer->bound->instance->host->hub,
+                                                    .ops = &second_ops,
+                                                    .user = peer};
+        const struct spawn_child child = {
+            .pid = (pid_t)kept->engine, .pidfd = TAKE_FD(left->fds[2]), .sibling = true};
+
+        return engine_host_adopt(&request, TAKE_FD(left->fds[1]), &child, &peer->engine, err);
+}
+
+int bound_adopt_second(struct bound *bound, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *left = NULL;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        struct kept_second kept;
+        struct kept_first as_first;
+        int rc;
+
+        keeper_name("peer2", bound->instance->stored.block.uuid, name);
+        left = keeper_take(bound->tcb->keeper, name);
+        if (left == NULL)
+                return 0;
+        if (left->message->code == kept_first_code) {
+                start_anew(bound, left);
+                return 0;
+        }
+        rc = keeper_left_decode(left, kept_second_code, &kept, sizeof(kept), err);
+        if (rc == 0 && kept.protocol != wire_engine_protocol.version)
+                rc = err_set(err, ERR_UNSUPPORTED, "an engine speaks version %u", kept.protocol);
+        if (rc != 0)
+                return rc;
+        if (is_first_already(bound, &kept)) {
+                keeper_drop(bound->tcb->keeper, name);
+                return 0;
+        }
+        as_first = (struct kept_first){.pid = kept.pid, .standing = kept.standing};
+        memcpy(as_first.digest, kept.digest, sizeof(kept.digest));
+        bound->second = new_left_peer(bound, &as_first, left);
+        if (bound->second == NULL)
+                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        rc = adopt_engine(bound->second, &kept, left, err);
+        if (rc != 0)
+                peer_free(bound->second);
         return rc;
 }
 

@@ -35,6 +35,13 @@ struct bound {
 /* Takes fd, a new connection. What is refused is logged. */
 void bound_welcome(struct bound *bound, int fd);
 
+/*
+ * The QEMUs that the TCB before us left, the first with the instance's engine, or NULL: it
+ * connected and has none yet. An engine without a QEMU ends: ERR_NOT_FOUND.
+ */
+int bound_adopt_first(struct bound *bound, struct keeper_left *left, struct err *err) MUST_CHECK;
+int bound_adopt_second(struct bound *bound, struct err *err) MUST_CHECK;
+
 /* Closes the sockets of both QEMUs. */
 void bound_end_peers(struct bound *bound);
 

@@ -66,9 +66,48 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
         return 0;
 }
 
-static int listen_at(struct bound *bound, struct err *err)
+static void name_of(const struct bound *bound, char ret_name[SUPERVISOR_NAME_MAX + 1])
+{
+        keeper_name("socket", bound->instance->stored.block.uuid, ret_name);
+}
+
+/* The socket that the TCB before us made: who connected meanwhile waits in it. */
+static bool take_over_socket(struct bound *bound)
+{
+        struct keeper_left AUTO_LEFT *left = NULL;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        struct err err = {0};
+
+        name_of(bound, name);
+        left = keeper_take(bound->tcb->keeper, name);
+        if (left == NULL || left->message->code != kept_socket_code ||
+            socket_path_find(&bound->socket, &bound->place, &err) != 0)
+                return false;
+        bound->listener = TAKE_FD(left->fds[0]);
+        return true;
+}
+
+static void keep_socket(const struct bound *bound)
+{
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        name_of(bound, name);
+        keeper_put(bound->tcb->keeper, name, kept_socket_code, &(const struct kept_socket){0},
+                   &bound->listener);
+}
+
+static int make_socket(struct bound *bound, struct err *err)
 {
         int rc = socket_path_listen(&bound->socket, &bound->place, &bound->listener, err);
+
+        if (rc == 0)
+                keep_socket(bound);
+        return rc;
+}
+
+static int listen_at(struct bound *bound, struct err *err)
+{
+        int rc = take_over_socket(bound) ? 0 : make_socket(bound, err);
 
         if (rc != 0)
                 return rc;
@@ -94,6 +133,15 @@ static struct bound *allocate(struct tcb *tcb, struct instance *instance,
         return bound;
 }
 
+static void remove_socket(struct bound *bound)
+{
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        socket_path_remove(&bound->socket, &bound->place);
+        name_of(bound, name);
+        keeper_drop(bound->tcb->keeper, name);
+}
+
 void bound_free(struct bound *bound)
 {
         if (bound == NULL)
@@ -101,7 +149,7 @@ void bound_free(struct bound *bound)
         bound_end_peers(bound);
         sd_event_source_disable_unref(bound->source);
         if (bound->listener >= 0)
-                socket_path_remove(&bound->socket, &bound->place);
+                remove_socket(bound);
         fd_close(&bound->listener);
         if (bound->instance->bound == bound)
                 bound->instance->bound = NULL;
@@ -147,6 +195,20 @@ int bounds_load(struct tcb *tcb, struct err *err)
         return 0;
 }
 
+int bound_adopt(struct bound *bound, struct keeper_left *left, struct err *err)
+{
+        int first = bound_adopt_first(bound, left, err);
+        int second;
+
+        /* Without its first the second may be the only one. */
+        if (first != 0 && first != ERR_NOT_FOUND)
+                return first;
+        second = bound_adopt_second(bound, err);
+        if (second != 0)
+                return second;
+        return left == NULL ? 0 : first;
+}
+
 static int store_record(struct bound *bound, commit_fn *done, void *user, struct err *err)
 {
         struct instance *instance = bound->instance;
@@ -187,6 +249,7 @@ int bound_create(struct tcb *tcb, struct instance *instance, const struct socket
                 bound->saved = instance->bound->saved;
         bound_free(instance->bound);
         instance->bound = bound;
+        keep_socket(bound); /* the other one's end took it with it */
         return 0;
 }
 

@@ -28,6 +28,12 @@ int bounds_load(struct tcb *tcb, struct err *err) MUST_CHECK;
 int bound_create(struct tcb *tcb, struct instance *instance, const struct socket_path *socket,
                  commit_fn *done, void *user, struct err *err) MUST_CHECK;
 
+/*
+ * Goes on with the engine that the TCB before us left of a vTPM with a socket, which may be NULL,
+ * and with a second QEMU's. ERR_NOT_FOUND: nobody has a use for it.
+ */
+int bound_adopt(struct bound *bound, struct keeper_left *left, struct err *err) MUST_CHECK;
+
 /* Ends its QEMUs' TPMs and closes the socket; the stored configuration stays. NULL is allowed. */
 void bound_free(struct bound *bound);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,19 @@ static void describe_end(int status, char *ret_words, size_t size)
                 (void)snprintf(ret_words, size, "the guest powered off");
 }
 
+static void end_of_qemu(struct vm *vm, int status, const char *words)
+{
+        if (vm->sm.state == VM_BOOTING && status != 0) {
+                struct accel_output output = accel_feed(&vm->accel, ACCEL_IN_ENDED);
+
+                if (output.action == ACCEL_DO_RESTART) {
+                        guest_apply_accel(vm, &output);
+                        return;
+                }
+        }
+        vm_kill(vm, words);
+}
+
 static int on_qemu_ended(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
         struct vm *vm = user;
@@ -197,16 +211,57 @@ static int on_qemu_ended(sd_event_source *source, int fd, uint32_t revents, void
         vm->qemu_source = sd_event_source_disable_unref(vm->qemu_source);
         if (spawn_wait(&vm->qemu, 0, &status, &err) == 0)
                 describe_end(status, words, sizeof(words));
-        if (vm->sm.state == VM_BOOTING && status != 0) {
-                struct accel_output output = accel_feed(&vm->accel, ACCEL_IN_ENDED);
-
-                if (output.action == ACCEL_DO_RESTART) {
-                        guest_apply_accel(vm, &output);
-                        return 0;
-                }
-        }
-        vm_kill(vm, words);
+        end_of_qemu(vm, status, words);
         return 0;
+}
+
+/* The same from the supervisor, whose child it is. */
+static void on_qemu_reaped(void *user, int status)
+{
+        char words[100];
+
+        describe_end(status, words, sizeof(words));
+        end_of_qemu(user, status, words);
+}
+
+static void name_of(const struct vm *vm, char ret_name[SUPERVISOR_NAME_MAX + 1])
+{
+        keeper_name("qemu", vm->instance->stored.block.uuid, ret_name);
+}
+
+void guest_keep(const struct vm *vm, const struct spawn_child *qemu)
+{
+        const int fds[] = {qemu->pidfd, qmp_fd(vm->qmp), agent_link_fd(vm->agent)};
+        const struct kept_qemu kept = {
+            .pid = (uint32_t)qemu->pid,
+            .accelerator = (uint8_t)vm->accelerator,
+            .settled = vm->accelerator == VMM_ACCEL_TCG || vm->measured,
+        };
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        name_of(vm, name);
+        keeper_put(vm->tcb->keeper, name, kept_qemu_code, &kept, fds);
+}
+
+/* Before QEMU runs: should we die, the next TCB knows of it. */
+static int on_qemu_announced(void *user, const struct spawn_child *child, struct err *err)
+{
+        const struct vm *vm = user;
+
+        (void)err;
+        guest_keep(vm, child);
+        return 0;
+}
+
+static int watch_qemu(struct vm *vm, struct err *err)
+{
+        int rc;
+
+        if (vm->tcb->keeper != NULL)
+                return keeper_watch(vm->tcb->keeper, vm->qemu.pid, on_qemu_reaped, vm, err);
+        rc = sd_event_add_io(vm->tcb->event, &vm->qemu_source, vm->qemu.pidfd, EPOLLIN,
+                             on_qemu_ended, vm);
+        return rc < 0 ? err_set_errno(err, -rc, "watch QEMU") : 0;
 }
 
 static void on_agent_hello(void *user, const char *version)
@@ -235,11 +290,18 @@ static void on_agent_closed(void *user, const struct err *err)
 
 static const struct agent_link_ops agent_ops = {on_agent_hello, on_agent_closed};
 
+static int watch_qmp(struct vm *vm, struct err *err)
+{
+        int rc = sd_event_add_io(vm->tcb->event, &vm->qmp_source, qmp_fd(vm->qmp),
+                                 (uint32_t)qmp_events(vm->qmp), on_qmp_io, vm);
+
+        return rc < 0 ? err_set_errno(err, -rc, "watch QMP") : 0;
+}
+
 static int make_channels(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
 {
         int agent[2];
         int qmp[2];
-        int rc;
 
         fds[VMM_FD_TPM] = TAKE_FD(vm->control);
         if (fd_socketpair(SOCK_STREAM, agent, err) != 0)
@@ -251,15 +313,12 @@ static int make_channels(struct vm *vm, int fds[VMM_FD_COUNT], struct err *err)
         fds[VMM_FD_QMP] = qmp[1];
         if (qmp_new(qmp[0], &qmp_handlers, vm, &vm->qmp, err) != 0)
                 return err->code;
-        rc = sd_event_add_io(vm->tcb->event, &vm->qmp_source, qmp_fd(vm->qmp),
-                             (uint32_t)qmp_events(vm->qmp), on_qmp_io, vm);
-        return rc < 0 ? err_set_errno(err, -rc, "watch QMP") : 0;
+        return watch_qmp(vm, err);
 }
 
 static int start_qemu(struct vm *vm, const struct vmm_launch *launch, struct err *err)
 {
         uint8_t digest[VMM_DIGEST_LEN];
-        int rc;
 
         if (vmm_launch(launch, &vm->qemu, digest, err) != 0)
                 return err->code;
@@ -269,14 +328,65 @@ static int start_qemu(struct vm *vm, const struct vmm_launch *launch, struct err
         if (vm->qemu.degraded != 0)
                 log_warning((&(struct log_fields){.vm = vm->config.name}), "QEMU's sandbox: %s",
                             vm->qemu.words);
-        rc = sd_event_add_io(vm->tcb->event, &vm->qemu_source, vm->qemu.pidfd, EPOLLIN,
-                             on_qemu_ended, vm);
-        return rc < 0 ? err_set_errno(err, -rc, "watch QEMU") : 0;
+        return watch_qemu(vm, err);
+}
+
+static bool has_ended(int pidfd)
+{
+        struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+
+        return poll(&polled, 1, 0) != 0;
+}
+
+/* Takes the descriptors. */
+static int adopt_channels(struct vm *vm, struct keeper_left *left, struct err *err)
+{
+        int rc = qmp_new(TAKE_FD(left->fds[1]), &qmp_handlers, vm, &vm->qmp, err);
+
+        if (rc != 0)
+                return rc;
+        qmp_resume(vm->qmp);
+        rc = watch_qmp(vm, err);
+        return rc != 0 ? rc
+                       : agent_link_adopt(vm->tcb->event, TAKE_FD(left->fds[2]), &agent_ops, vm,
+                                          &vm->agent, err);
+}
+
+int guest_adopt(struct vm *vm, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *left = NULL;
+        char name[SUPERVISOR_NAME_MAX + 1];
+        struct kept_qemu kept;
+        int rc;
+
+        name_of(vm, name);
+        left = keeper_take(vm->tcb->keeper, name);
+        if (left == NULL)
+                return err_set(err, ERR_NOT_FOUND, "its start was cut short");
+        rc = keeper_left_decode(left, kept_qemu_code, &kept, sizeof(kept), err);
+        if (rc != 0)
+                return rc;
+        vm->qemu = (struct spawn_child){
+            .pid = (pid_t)kept.pid, .pidfd = TAKE_FD(left->fds[0]), .sibling = true};
+        if (has_ended(vm->qemu.pidfd))
+                return err_set(err, ERR_NOT_FOUND, "QEMU ended while no trusted core served");
+        if (kept.settled == 0)
+                return err_set(err, ERR_NOT_FOUND, "its start was cut short");
+        vm->accelerator = kept.accelerator == VMM_ACCEL_KVM ? VMM_ACCEL_KVM : VMM_ACCEL_TCG;
+        vm->measured = true;
+        /* Settled, whichever it is. */
+        (void)accel_start(&vm->accel, ACCEL_TCG, ACCEL_UNKNOWN, false);
+        rc = adopt_channels(vm, left, err);
+        return rc != 0 ? rc : watch_qemu(vm, err);
 }
 
 int guest_launch(struct vm *vm, struct err *err)
 {
+        const bool supervised = vm->tcb->keeper != NULL;
         struct vmm_launch launch = {.qemu = vm->tcb->config.qemu,
+                                    .sibling = supervised,
+                                    .announce = supervised ? on_qemu_announced : NULL,
+                                    .user = vm,
                                     .config = &vm->config,
                                     .accel = vm->accelerator,
                                     .uid = vm->instance->uid};
@@ -304,6 +414,9 @@ int guest_launch(struct vm *vm, struct err *err)
 
 void guest_end(struct vm *vm)
 {
+        char name[SUPERVISOR_NAME_MAX + 1];
+
+        keeper_unwatch(vm->tcb->keeper, vm);
         vm->qemu_source = sd_event_source_disable_unref(vm->qemu_source);
         vm->qmp_source = sd_event_source_disable_unref(vm->qmp_source);
         vm->timer = sd_event_source_disable_unref(vm->timer);
@@ -313,6 +426,8 @@ void guest_end(struct vm *vm)
         if (vm->qemu.pid > 0)
                 spawn_kill(&vm->qemu);
         vm->qemu.pid = 0;
+        name_of(vm, name);
+        keeper_drop(vm->tcb->keeper, name);
         fd_close(&vm->control);
 }
 

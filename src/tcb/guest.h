@@ -16,6 +16,12 @@ int guest_make_control(struct vm *vm, int *ret_engine_end, struct err *err) MUST
 /* Starts QEMU on an engine that is ready. */
 int guest_launch(struct vm *vm, struct err *err) MUST_CHECK;
 
+/* The supervisor keeps QEMU, this process, and its channels for the next TCB. */
+void guest_keep(const struct vm *vm, const struct spawn_child *qemu);
+
+/* Goes on with the QEMU that the TCB before us left; ERR_NOT_FOUND says why not. */
+int guest_adopt(struct vm *vm, struct err *err) MUST_CHECK;
+
 /* Something happened that the choice of the accelerator depends on. */
 void guest_feed_accel(struct vm *vm, enum accel_input input);
 

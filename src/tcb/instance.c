@@ -315,8 +315,6 @@ static void on_ready(void *user)
         started = instance->sm.state == INSTANCE_STARTING;
         sm_move(&instance->sm, INSTANCE_LIVE);
         note_use(instance);
-        if (started)
-                instance_keep(instance);
         parking_live(instance);
         if (started)
                 instance->ops->started(instance->user, NULL);
@@ -607,6 +605,9 @@ static int start_stored(struct instance *instance, uint32_t flags, int control,
         store_blob_free(&permanent);
         if (rc == 0)
                 sm_move(&instance->sm, INSTANCE_STARTING);
+        /* It has been told all that it must know: the next TCB can wait for it as well as we. */
+        if (rc == 0)
+                instance_keep(instance);
         else
                 power_off(instance);
         return rc;

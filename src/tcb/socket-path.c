@@ -199,6 +199,24 @@ int socket_path_listen(const struct socket_path *socket, struct socket_place *re
         return 0;
 }
 
+int socket_path_find(const struct socket_path *socket, struct socket_place *ret_place,
+                     struct err *err)
+{
+        struct socket_place place = {.dir = -1};
+        int AUTO_FD dir = -1;
+        struct stat st;
+        int rc = open_directory(socket, &dir, err);
+
+        if (rc != 0)
+                return rc;
+        if (fstatat(dir, name_of(socket), &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode))
+                return err_set(err, ERR_NOT_FOUND, "socket %s is gone", socket->path);
+        place.dir = TAKE_FD(dir);
+        place.made = st;
+        *ret_place = place;
+        return 0;
+}
+
 void socket_path_remove(const struct socket_path *socket, struct socket_place *place)
 {
         local_socket_remove(place->dir, name_of(socket), &place->made);

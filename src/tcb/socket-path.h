@@ -46,6 +46,10 @@ struct socket_place {
 int socket_path_listen(const struct socket_path *socket, struct socket_place *ret_place,
                        int *ret_fd, struct err *err) MUST_CHECK;
 
+/* The place of one that listens already, from before this process. ERR_NOT_FOUND: it is gone. */
+int socket_path_find(const struct socket_path *socket, struct socket_place *ret_place,
+                     struct err *err) MUST_CHECK;
+
 /* Removes the socket if it is still the one that was made, and gives up the place. */
 void socket_path_remove(const struct socket_path *socket, struct socket_place *place);
 

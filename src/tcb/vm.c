@@ -244,7 +244,10 @@ static void on_engine_event(void *user, enum engine_event_kind kind, uint32_t in
         if (kind == ENGINE_EVENT_STARTUP) {
                 if (vm->starter != NULL && !vm->measured)
                         request_progress(vm->starter, "firmware measures into the vTPM");
-                vm->measured = true;
+                if (!vm->measured) {
+                        vm->measured = true;
+                        guest_keep(vm, &vm->qemu);
+                }
                 guest_feed_accel(vm, ACCEL_IN_STARTUP);
         }
 }
@@ -270,6 +273,21 @@ int vm_start_engine(struct vm *vm, struct err *err)
         if (guest_make_control(vm, &control, err) != 0)
                 return err->code;
         return instance_start(vm->instance, control, &instance_ops, vm, err);
+}
+
+int vm_adopt(struct vm *vm, struct keeper_left *left, struct err *err)
+{
+        int rc;
+
+        /* Its states are gone through, so that its end is like any other. */
+        sm_move(&vm->sm, VM_STARTING);
+        sm_move(&vm->sm, VM_BOOTING);
+        rc = guest_adopt(vm, err);
+        if (rc == 0)
+                rc = instance_adopt(vm->instance, left, &instance_ops, vm, err);
+        if (rc != 0 && rc != ERR_UNSUPPORTED)
+                vm_kill(vm, err->text);
+        return rc;
 }
 
 int vm_start(struct vm *vm, struct request *request, struct err *err)

@@ -69,6 +69,12 @@ int vm_check_image(struct tcb *tcb, const char *image, struct err *err) MUST_CHE
 int vm_start(struct vm *vm, struct request *request, struct err *err) MUST_CHECK;
 int vm_stop(struct vm *vm, bool force, struct request *request, struct err *err) MUST_CHECK;
 
+/*
+ * Goes on with the engine and the QEMU that the TCB before us left; without either the VM is off,
+ * and says why.
+ */
+int vm_adopt(struct vm *vm, struct keeper_left *left, struct err *err) MUST_CHECK;
+
 /* Asks the guest to power off, or ends the VM at once when nobody in it would hear. */
 void vm_end(struct vm *vm);
 

@@ -99,6 +99,9 @@ int vmm_launch(const struct vmm_launch *launch, struct spawn_child *ret_child,
             .isolate = SPAWN_ISOLATE_USER | SPAWN_ISOLATE_NET | SPAWN_ISOLATE_IPC,
             .uid = launch->uid,
             .gid = choose_gid(launch),
+            .sibling = launch->sibling,
+            .announce = launch->announce,
+            .user = launch->user,
         };
         uint8_t digest[VMM_DIGEST_LEN];
 

@@ -16,6 +16,9 @@ struct vmm_launch {
         int fds[VMM_FD_COUNT]; /* borrowed; -1: none. The caller closes its copies */
         int log;               /* borrowed: QEMU's stdout and stderr; -1: nowhere */
         uid_t uid;             /* when the caller is root and this is not 0 */
+        bool sibling;          /* as in struct spawn_request, these three */
+        int (*announce)(void *user, const struct spawn_child *child, struct err *err);
+        void *user;
         gid_t gid; /* 0 with a uid: the group of /dev/kvm under KVM, else the uid's number */
 };
 

@@ -11,8 +11,9 @@
 
 #include "base/fd.h"
 
-#define OUT_MAX  2048 /* QMP_PENDING_MAX commands and the capabilities */
-#define READ_MAX 16   /* reads in one qmp_process(), so that QEMU cannot hold up the loop */
+#define RESUME_ID UINT64_C(1000000000)
+#define OUT_MAX   2048 /* QMP_PENDING_MAX commands and the capabilities */
+#define READ_MAX  16   /* reads in one qmp_process(), so that QEMU cannot hold up the loop */
 
 static const char *const command_names[QMP_COMMAND_COUNT] = {
     [QMP_QUERY_STATUS] = "query-status",  [QMP_STOP] = "stop",          [QMP_CONT] = "cont",
@@ -24,7 +25,7 @@ struct pending {
         enum qmp_command command;
 };
 
-enum phase { PHASE_GREETING, PHASE_CAPABILITIES, PHASE_READY };
+enum phase { PHASE_GREETING, PHASE_CAPABILITIES, PHASE_RESUMING, PHASE_READY };
 
 struct qmp {
         int fd;
@@ -63,6 +64,41 @@ int qmp_new(int fd, const struct qmp_handlers *handlers, void *context, struct q
         return 0;
 }
 
+static int64_t now_ms(void)
+{
+        struct timespec t = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int put_command(struct qmp *qmp, const char *name, uint64_t id, struct err *err)
+{
+        size_t room = sizeof(qmp->out) - qmp->out_len;
+        int n = snprintf(qmp->out + qmp->out_len, room, "{\"execute\":\"%s\",\"id\":%llu}\n", name,
+                         (unsigned long long)id);
+
+        if (n < 0 || (size_t)n >= room)
+                return err_set(err, ERR_LIMIT, "QMP: QEMU does not read");
+        qmp->out_len += (size_t)n;
+        return 0;
+}
+
+/*
+ * Capabilities are asked for once more: accepted or refused, the answer shows where the other's
+ * words end, and commands are taken from there on. A number that the other one had not come to.
+ */
+void qmp_resume(struct qmp *qmp)
+{
+        struct err ignored = {0};
+
+        qmp->last_id = RESUME_ID + (uint64_t)now_ms();
+        qmp->phase = PHASE_RESUMING;
+        /* Whatever line was begun is ended; there is room. */
+        qmp->out[qmp->out_len++] = '\n';
+        (void)!put_command(qmp, "qmp_capabilities", qmp->last_id, &ignored);
+}
+
 void qmp_free(struct qmp *qmp)
 {
         if (qmp == NULL)
@@ -89,18 +125,6 @@ bool qmp_is_ready(const struct qmp *qmp)
 }
 
 /* --- out ------------------------------------------------------------------------------------- */
-
-static int put_command(struct qmp *qmp, const char *name, uint64_t id, struct err *err)
-{
-        size_t room = sizeof(qmp->out) - qmp->out_len;
-        int n = snprintf(qmp->out + qmp->out_len, room, "{\"execute\":\"%s\",\"id\":%llu}\n", name,
-                         (unsigned long long)id);
-
-        if (n < 0 || (size_t)n >= room)
-                return err_set(err, ERR_LIMIT, "QMP: QEMU does not read");
-        qmp->out_len += (size_t)n;
-        return 0;
-}
 
 static int flush(struct qmp *qmp, struct err *err)
 {
@@ -181,13 +205,31 @@ static int accept_answer(struct qmp *qmp, const struct qmp_message *m, struct er
         return 0;
 }
 
+/* What is for the one before us is not looked at. */
+static void accept_resumed(struct qmp *qmp, const struct qmp_message *m)
+{
+        if ((m->kind != QMP_REPLY && m->kind != QMP_ERROR) || m->id != qmp->last_id)
+                return;
+        qmp->phase = PHASE_READY;
+        if (qmp->handlers.ready != NULL)
+                qmp->handlers.ready(qmp->context);
+}
+
 static int accept_line(struct qmp *qmp, struct bytes line, struct err *err)
 {
         struct qmp_message m;
         int rc = qmp_message_parse(line, &m, err);
 
+        if (rc != 0 && qmp->phase == PHASE_RESUMING) {
+                *err = (struct err){0};
+                return 0;
+        }
         if (rc != 0)
                 return rc;
+        if (qmp->phase == PHASE_RESUMING && m.kind != QMP_EVENT) {
+                accept_resumed(qmp, &m);
+                return 0;
+        }
         if (m.kind == QMP_GREETING)
                 return accept_greeting(qmp, err);
         if (m.kind != QMP_EVENT)
@@ -245,14 +287,6 @@ int qmp_process(struct qmp *qmp, struct err *err)
 
 /* --- blocking ----------------------------------------------------------------------------------
  */
-
-static int64_t now_ms(void)
-{
-        struct timespec t = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int await(struct qmp *qmp, int64_t deadline, struct err *err)
 {

@@ -37,6 +37,12 @@ struct qmp;
 /* Takes fd, also on failure, and makes it non-blocking. The handlers must not free the client. */
 int qmp_new(int fd, const struct qmp_handlers *handlers, void *context, struct qmp **ret_qmp,
             struct err *err) MUST_CHECK;
+/*
+ * QEMU spoke with another process on this channel: what it still says to that one is dropped, but
+ * for events, and half a line, too. Right after qmp_new().
+ */
+void qmp_resume(struct qmp *qmp);
+
 void qmp_free(struct qmp *qmp);
 DEFINE_CLEANUP(struct qmp *, qmp_free)
 #define AUTO_QMP CLEANUP(qmp_free_p)

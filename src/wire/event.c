@@ -223,6 +223,11 @@ void wire_event_resume(struct wire_event *we)
         wire_link_resume(we->link);
 }
 
+void wire_event_resync(struct wire_event *we)
+{
+        wire_link_resync(we->link);
+}
+
 int wire_event_drain(struct wire_event *we, struct err *err)
 {
         struct pollfd fd = {.fd = wire_link_fd(we->link), .events = POLLOUT};

@@ -40,8 +40,9 @@ int wire_event_new_in(struct wire_hub *hub, int fd, const struct wire_protocol *
 /* The link's descriptor; it stays the link's. */
 int wire_event_fd(const struct wire_event *we);
 
-/* As wire_link_resume(). */
+/* As wire_link_resume() and wire_link_resync(). */
 void wire_event_resume(struct wire_event *we);
+void wire_event_resync(struct wire_event *we);
 
 /* A link that was used outside of the loop until now; takes it, also on failure. */
 int wire_event_take(sd_event *event, struct wire_link *link, const struct wire_event_ops *ops,

@@ -30,6 +30,8 @@ struct wire_link {
         enum wire_role self;
         bool hello_sent;
         bool hello_seen;
+        bool resumed; /* a hello may still come that was meant for another process */
+        bool resync;  /* nothing counts before the peer's hello */
 
         uint8_t *in; /* header and payload of the frame that is arriving */
         size_t in_cap;
@@ -80,6 +82,12 @@ void wire_link_resume(struct wire_link *link)
 {
         link->hello_seen = true;
         link->hello_sent = true;
+        link->resumed = true;
+}
+
+void wire_link_resync(struct wire_link *link)
+{
+        link->resync = true;
 }
 
 static void pending_free(struct pending *pending)
@@ -229,6 +237,55 @@ static int parse_header(const struct wire_link *link, struct header *ret, struct
         return 0;
 }
 
+static void put_hello(const struct wire_link *link, struct writer *w)
+{
+        const struct bytes name = wire_text(link->protocol->name);
+
+        writer_put_be32(w, (uint32_t)(4 + name.len));
+        writer_put_be16(w, HELLO_CODE);
+        writer_put_be16(w, 0);
+        writer_put_be32(w, 0);
+        writer_put_be16(w, link->protocol->version);
+        writer_put_tpm2b(w, name);
+}
+
+/* Of what came in, the longest end that the hello could begin with. */
+static size_t begun(const struct wire_link *link, struct bytes hello)
+{
+        for (size_t n = hello.len - 1; n > 0; n--)
+                if (memcmp(link->in + hello.len - n, hello.data, n) == 0)
+                        return n;
+        return 0;
+}
+
+/* Never reads beyond the hello, which stays as the first frame: 0, WIRE_AGAIN or an error. */
+static int skip_to_hello(struct wire_link *link, struct err *err)
+{
+        uint8_t memory[WIRE_HEADER_SIZE + 4 + HELLO_NAME_MAX];
+        struct bytes hello;
+        struct writer w;
+        int rc;
+
+        writer_init_fixed(&w, memory, sizeof(memory));
+        put_hello(link, &w);
+        hello = writer_bytes(&w);
+        rc = reserve_input(link, hello.len, err);
+        while (rc == 0) {
+                size_t n;
+
+                while (rc == 0 && link->in_len < hello.len)
+                        rc = read_some(link, hello.len - link->in_len, err);
+                if (rc != 0 || memcmp(link->in, hello.data, hello.len) == 0)
+                        break;
+                drop_in_fds(link);
+                n = begun(link, hello);
+                memmove(link->in, link->in + hello.len - n, n);
+                link->in_len = n;
+        }
+        link->resync = rc != 0;
+        return rc;
+}
+
 /* Brings in one whole frame: 0, WIRE_AGAIN or an error. */
 static int fill(struct wire_link *link, struct header *ret, struct err *err)
 {
@@ -249,6 +306,11 @@ static int fill(struct wire_link *link, struct header *ret, struct err *err)
                                        link->protocol->name);
                 *ret = h;
                 return 0;
+        }
+        if (link->resync) {
+                rc = skip_to_hello(link, err);
+                if (rc != 0)
+                        return rc;
         }
         while (link->in_len < WIRE_HEADER_SIZE) {
                 rc = reserve_input(link, WIRE_HEADER_SIZE, err);
@@ -288,7 +350,7 @@ static int check_hello(struct wire_link *link, const struct header *h, struct er
         if (version != link->protocol->version)
                 return err_set(err, ERR_UNSUPPORTED, "peer speaks %s version %u, we speak %u",
                                link->protocol->name, version, link->protocol->version);
-        if (link->hello_seen)
+        if (link->hello_seen && !link->resumed)
                 greet_again(link);
         link->hello_seen = true;
         return 0;
@@ -325,7 +387,8 @@ int wire_link_receive(struct wire_link *link, struct wire_frame *ret_frame, stru
                 if (rc != 0)
                         return rc;
                 link->in_len = 0;
-                if (link->hello_seen && !(h.code == HELLO_CODE && link->protocol->renews))
+                if (link->hello_seen &&
+                    !(h.code == HELLO_CODE && (link->protocol->renews || link->resumed)))
                         return accept_frame(link, &h, ret_frame, err);
                 rc = check_hello(link, &h, err);
                 if (rc != 0)
@@ -440,9 +503,7 @@ static int queue_hello(struct wire_link *link, struct err *err)
         if (link->hello_sent)
                 return 0;
         writer_init(&w, WIRE_HEADER_SIZE + 4 + HELLO_NAME_MAX);
-        put_header(&w, HELLO_CODE, 0, 0);
-        writer_put_be16(&w, link->protocol->version);
-        writer_put_tpm2b(&w, wire_text(link->protocol->name));
+        put_hello(link, &w);
         if (enqueue(link, &w, NULL, 0, err) != 0)
                 return err->code;
         link->hello_sent = true;

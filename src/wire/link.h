@@ -41,6 +41,13 @@ int wire_link_new(int fd, const struct wire_protocol *protocol, enum wire_role s
  */
 void wire_link_resume(struct wire_link *link);
 
+/*
+ * The link takes over a stream on which another process spoke with the peer, of a protocol that
+ * renews: whatever comes before the peer's next hello is dropped, be it half a frame. Before the
+ * first receive; the peer greets again when it was greeted.
+ */
+void wire_link_resync(struct wire_link *link);
+
 /* Closes the descriptor; NULL is allowed. */
 void wire_link_free(struct wire_link *link);
 DEFINE_CLEANUP(struct wire_link *, wire_link_free)

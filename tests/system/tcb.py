@@ -38,6 +38,7 @@ class Host:
     def __init__(self, conf="[host]\nname = host-t\n", prefix=(), supervised=False):
         self.prefix = list(prefix)  # of the daemons' command lines
         self.program = "catena-supervisor" if supervised else "catena-tcb"
+        self.program_directory = BUILD
         self.state = tempfile.mkdtemp(prefix="catena-t-", dir=os.environ.get("TMPDIR", "/tmp"))
         with open(f"{self.state}/catena.conf", "w", encoding="ascii") as file:
             file.write(conf)
@@ -46,7 +47,8 @@ class Host:
         self.last_words = ""
 
     def spawn(self, program):
-        return subprocess.Popen([*self.prefix, f"{BUILD}/{program}", "--state", self.state],
+        where = self.program_directory if program == self.program else BUILD
+        return subprocess.Popen([*self.prefix, f"{where}/{program}", "--state", self.state],
                                 stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
 
     def start_tcb(self):
@@ -119,6 +121,17 @@ class Host:
     def tcb_pid(self):
         """Of the TCB under a supervisor that does not restart it just now, or None."""
         return next(iter(filter(is_alive, self.children("catena-tcb"))), None)
+
+    def lose_tcb(self, meanwhile=None):
+        """Kills the TCB under its supervisor, calls this while there is none, and waits for another."""
+        before = self.tcb_pid()
+        os.kill(self.tcb.pid, signal.SIGSTOP)  # nobody is started
+        os.kill(before, signal.SIGKILL)
+        wait_until("the TCB is gone", lambda: not is_alive(before))
+        if meanwhile is not None:
+            meanwhile()
+        os.kill(self.tcb.pid, signal.SIGCONT)
+        wait_until("another TCB", lambda: self.tcb_pid() not in (None, before), 60)
 
     def kill_tcb(self, how=signal.SIGKILL):
         self.tcb.send_signal(how)
