@@ -13,8 +13,6 @@
 #include "tcb/parking.h"
 #include "tcb/pool.h"
 
-#define UIDS 65535 /* user ids from the configured base on, the pTPM's being the first */
-
 static const struct sm_state states[] = {
     [INSTANCE_MANUFACTURING] = {"manufacturing", SM_TO(INSTANCE_IDLE) | SM_TO(INSTANCE_GONE)},
     [INSTANCE_IDLE] = {"idle", SM_TO(INSTANCE_STARTING) | SM_TO(INSTANCE_COMPLETING) |
@@ -371,12 +369,6 @@ static int on_parked(void *user, const struct engine_parked *parked, int fds[2],
 static const struct engine_host_ops engine_ops = {on_ready, on_persist, on_event,
                                                   on_died,  on_ask,     on_parked};
 
-uint32_t instance_next_uid(struct instance_host *host)
-{
-        host->next_uid = (host->next_uid + 1) % UIDS;
-        return (uint32_t)host->config->uid_base + 1 + host->next_uid;
-}
-
 /* What every engine of this instance has in common; ops and user are the caller's. */
 static struct engine_host_request engine_request(struct instance *instance, uint32_t flags,
                                                  int control)
@@ -388,7 +380,7 @@ static struct engine_host_request engine_request(struct instance *instance, uint
                                             .zygote = host->zygote,
                                             .path = host->engine_path,
                                             .spares = host->spares,
-                                            .uid = instance_next_uid(host),
+                                            .uid = uids_next(&host->uids),
                                             .nice = (unsigned)host->config->engine_nice,
                                             .memory_max = host->config->engine_memory << 20,
                                             .uuid = instance->stored.block.uuid,
@@ -489,15 +481,6 @@ int instance_start_second(struct instance *instance, int control, const struct e
         return engine_host_start(&request, ret_engine, err);
 }
 
-/* Nobody else may get the number of a user that still runs. */
-static void note_uid(struct instance_host *host, uint32_t uid)
-{
-        const uint32_t n = uid - (uint32_t)host->config->uid_base - 1;
-
-        if (n < UIDS && n > host->next_uid)
-                host->next_uid = n;
-}
-
 static int adopt_live(struct instance *instance, struct keeper_left *left, struct err *err)
 {
         const struct engine_host_request request = {.event = instance->host->event,
@@ -552,7 +535,7 @@ int instance_adopt(struct instance *instance, struct keeper_left *left,
         if (rc != 0)
                 return err_wrap(err, "vTPM %s", instance->stored.name);
         instance->kept = true;
-        note_uid(instance->host, instance->uid);
+        uids_note(&instance->host->uids, instance->uid);
         return 0;
 }
 

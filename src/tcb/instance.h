@@ -19,6 +19,7 @@
 #include "tcb/engine-host.h"
 #include "tcb/keeper.h"
 #include "tcb/measure.h"
+#include "tcb/uids.h"
 
 enum instance_state {
         INSTANCE_MANUFACTURING,
@@ -47,7 +48,7 @@ struct instance_host {
         struct spares *spares;     /* engines ahead of time; NULL: none */
         struct parking *parking;   /* NULL: nothing is parked */
         struct descriptors descriptors;
-        uint32_t next_uid;  /* engines and guests of this process so far */
+        struct uids uids;   /* of engines and guests */
         char degraded[520]; /* what the last engine's sandbox lacked */
         struct known_answer *known_answer;
         struct instance *pool; /* made in advance; see pool.h */
@@ -198,9 +199,6 @@ struct instance *instance_new(struct instance_host *host, enum instance_state st
 
 /* How to start an engine for it: all but its state. Takes a user id. */
 struct engine_host_request instance_engine_request(struct instance *instance, int control);
-
-/* A user id for an engine, not used for the last 65535. */
-uint32_t instance_next_uid(struct instance_host *host);
 
 /* Somebody wants the instance: the keys that it still lacks can wait. */
 void instance_interrupt_making(struct instance *instance);

@@ -35,7 +35,7 @@ static bool is_alive(const struct spare *spare)
 static int fork_one(struct spares *spares, struct spare *ret_spare, struct err *err)
 {
         struct instance_host *host = spares->host;
-        struct spare spare = {.child = {.pidfd = -1}, .uid = instance_next_uid(host)};
+        struct spare spare = {.child = {.pidfd = -1}, .uid = uids_next(&host->uids)};
         struct vmm_zygote_request request = {.uid = spare.uid,
                                              .control = -1,
                                              .nice = (unsigned)host->config->engine_nice,

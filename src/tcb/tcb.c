@@ -153,6 +153,7 @@ static int open_instances(struct tcb *tcb, struct err *err)
         host->store = tcb->store;
         host->commit = tcb->commit;
         host->config = &tcb->config;
+        host->uids.base = (uid_t)tcb->config.uid_base;
         host->measurements = &tcb->measurements;
         vmm_zygote_set_cgroup(host->zygote, tcb->cgroups.procs[CGROUP_ENGINES]);
         if (vmm_zygote_warm(host->zygote, err) != 0)
