@@ -15,7 +15,7 @@
 #define BENCH_SHARD_COMMANDS 4 /* kinds of commands */
 
 struct bench_shard_plan {
-        char dir[80]; /* of the states; made */
+        char dir[96]; /* of the states; made */
         size_t n;     /* vTPMs, */
         size_t live;  /* the first so many of which stay alive; the others are parked */
 };
