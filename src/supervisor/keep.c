@@ -98,9 +98,6 @@ int keep_put(struct keep *keep, struct bytes name, struct bytes record, int *fds
         kept = calloc(1, sizeof(*kept) + record.len);
         if (kept == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
-        at = find(keep, name);
-        if (*at != NULL)
-                take_out(keep, at);
         memcpy(kept->name, name.data, name.len);
         if (record.len > 0)
                 memcpy(kept->record, record.data, record.len);
@@ -109,6 +106,10 @@ int keep_put(struct keep *keep, struct bytes name, struct bytes record, int *fds
         for (size_t i = 0; i < n_fds; i++)
                 kept->fds[i] = TAKE_FD(fds[i]);
         kept->n_fds = n_fds;
+        /* Only now: whatever was there may be what the name lies in. */
+        at = find(keep, name);
+        if (*at != NULL)
+                take_out(keep, at);
         kept->next = keep->buckets[kept->bucket];
         keep->buckets[kept->bucket] = kept;
         keep->n++;

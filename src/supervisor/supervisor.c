@@ -337,7 +337,7 @@ static size_t descriptors_to_keep(void)
         struct rlimit files = {.rlim_cur = 1024};
 
         (void)getrlimit(RLIMIT_NOFILE, &files);
-        return files.rlim_cur > 2 * OWN_FDS ? (size_t)files.rlim_cur - OWN_FDS : OWN_FDS;
+        return files.rlim_cur > OWN_FDS ? (size_t)files.rlim_cur - OWN_FDS : 0;
 }
 
 static int open_all(struct supervisor *supervisor, struct err *err)

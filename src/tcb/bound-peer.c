@@ -501,9 +501,9 @@ static int adopt_engine(struct bound_peer *peer, const struct kept_second *kept,
                                                     .hub = peer->bound->instance->host->hub,
                                                     .ops = &second_ops,
                                                     .user = peer};
-        const struct spawn_child child = {
-            .pid = (pid_t)kept->engine, .pidfd = TAKE_FD(left->fds[2]), .sibling = true};
+        struct spawn_child child = {.pid = (pid_t)kept->engine, .sibling = true};
 
+        child.pidfd = TAKE_FD(left->fds[2]);
         return engine_host_adopt(&request, TAKE_FD(left->fds[1]), &child, &peer->engine, err);
 }
 

@@ -366,8 +366,8 @@ int guest_adopt(struct vm *vm, struct err *err)
         rc = keeper_left_decode(left, kept_qemu_code, &kept, sizeof(kept), err);
         if (rc != 0)
                 return rc;
-        vm->qemu = (struct spawn_child){
-            .pid = (pid_t)kept.pid, .pidfd = TAKE_FD(left->fds[0]), .sibling = true};
+        vm->qemu = (struct spawn_child){.pid = (pid_t)kept.pid, .sibling = true};
+        vm->qemu.pidfd = TAKE_FD(left->fds[0]);
         if (has_ended(vm->qemu.pidfd))
                 return err_set(err, ERR_NOT_FOUND, "QEMU ended while no trusted core served");
         if (kept.settled == 0)
