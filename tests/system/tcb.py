@@ -45,6 +45,7 @@ class Host:
         self.log = open(f"{self.state}/test.log", "ab")
         self.tcb = self.relay = None
         self.last_words = ""
+        self.served_at = 0.0  # when a TCB served again under its supervisor
 
     def spawn(self, program):
         where = self.program_directory if program == self.program else BUILD
@@ -123,15 +124,19 @@ class Host:
         return next(iter(filter(is_alive, self.children("catena-tcb"))), None)
 
     def lose_tcb(self, meanwhile=None):
-        """Kills the TCB under its supervisor, calls this while there is none, and waits for another."""
-        before = self.tcb_pid()
+        """Kills the TCB under its supervisor, calls this while there is none, and waits for another.
+
+        Each served for over a second before, or it counts as one that cannot live."""
+        time.sleep(max(0, self.served_at + 1.1 - time.monotonic()))
+        before, served = self.tcb_pid(), self.words().count("serves again")
         os.kill(self.tcb.pid, signal.SIGSTOP)  # nobody is started
         os.kill(before, signal.SIGKILL)
         wait_until("the TCB is gone", lambda: not is_alive(before))
         if meanwhile is not None:
             meanwhile()
         os.kill(self.tcb.pid, signal.SIGCONT)
-        wait_until("another TCB", lambda: self.tcb_pid() not in (None, before), 60)
+        wait_until("another TCB", lambda: self.words().count("serves again") > served, 60)
+        self.served_at = time.monotonic()
 
     def kill_tcb(self, how=signal.SIGKILL):
         self.tcb.send_signal(how)
