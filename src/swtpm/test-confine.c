@@ -122,8 +122,6 @@ static void run_row(size_t i)
 static void holds_what_it_needs_and_nothing_else(void **state)
 {
         (void)state;
-        if (SANDBOX_SANITIZED)
-                skip();
         assert_int_equal(chdir(test_dir()), 0);
         assert_int_equal(mkdir("here", 0700) + mkdir("elsewhere", 0700), 0);
         assert_int_equal(mknod("here/file", S_IFREG | 0600, 0), 0);
@@ -147,5 +145,9 @@ int main(void)
             cmocka_unit_test(holds_what_it_needs_and_nothing_else),
         };
 
+        if (SANDBOX_SANITIZED) {
+                (void)puts("1..0 # SKIP sanitizers need more system calls");
+                return EXIT_SUCCESS;
+        }
         return cmocka_run_group_tests_name("swtpm-confine", tests, NULL, NULL);
 }
