@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -13,7 +14,7 @@
 struct spares {
         struct instance_host *host;
         sd_event_source *refill;
-        struct spare ready[SPARES_MAX]; /* the oldest last */
+        struct spare ready[SPARES_MAX]; /* the oldest first */
         size_t n;
 };
 
@@ -113,19 +114,22 @@ void spares_free(struct spares *spares)
         free(spares);
 }
 
+/* The oldest, since the newest may not be warm yet. */
 bool spares_take(struct spares *spares, unsigned nice, struct spare *ret_spare)
 {
         if (nice != spares->host->config->engine_nice)
                 return false;
         while (spares->n > 0) {
-                struct spare *last = &spares->ready[--spares->n];
+                struct spare oldest = spares->ready[0];
 
+                spares->n--;
+                memmove(spares->ready, spares->ready + 1, spares->n * sizeof(oldest));
                 plan_refill(spares);
-                if (is_alive(last)) {
-                        *ret_spare = *last;
+                if (is_alive(&oldest)) {
+                        *ret_spare = oldest;
                         return true;
                 }
-                end_spare(last);
+                end_spare(&oldest);
         }
         return false;
 }

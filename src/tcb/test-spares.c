@@ -132,6 +132,24 @@ static void a_dead_one_is_not_handed_out(void **state)
                 end(&spares[i]);
 }
 
+/* The newest may still be at its rehearsal: one that was there before is taken before it. */
+static void the_oldest_is_taken_first(void **state)
+{
+        struct spare first;
+        struct spare spares[SPARES + 1];
+
+        (void)state;
+        open_spares();
+        assert_true(spares_take(host.spares, 1, &first));
+        settle(); /* it is replaced */
+        assert_int_equal(take_all(spares), SPARES);
+        for (int i = 0; i < SPARES; i++) {
+                assert_true(spares[i].uid > (i == 0 ? first.uid : spares[i - 1].uid));
+                end(&spares[i]);
+        }
+        end(&first);
+}
+
 static void nobody_gets_one_that_is_not_as_nice(void **state)
 {
         struct spare spare;
@@ -169,11 +187,9 @@ static void all_end_with_it(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            ROW(each_is_somebody_of_its_own),
-            ROW(a_dead_one_is_not_handed_out),
-            ROW(nobody_gets_one_that_is_not_as_nice),
-            ROW(none_are_made_where_none_are_wanted),
-            ROW(all_end_with_it),
+            ROW(each_is_somebody_of_its_own),         ROW(a_dead_one_is_not_handed_out),
+            ROW(the_oldest_is_taken_first),           ROW(nobody_gets_one_that_is_not_as_nice),
+            ROW(none_are_made_where_none_are_wanted), ROW(all_end_with_it),
         };
         return cmocka_run_group_tests_name("tcb-spares", tests, NULL, NULL);
 }
