@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-memory.h"
 #include "cli/bench-target.h"
 #include "cli/output.h"
@@ -150,22 +151,6 @@ static int print_memory(struct cli *cli, const struct fleet *fleet, const char *
         return cli_print_json_line(cli, figure, err);
 }
 
-static double now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 /* From the first byte of a parked guest's command to its answer. */
 static int measure_wakes(struct cli *cli, struct fleet *fleet, struct err *err)
 {
@@ -179,13 +164,13 @@ static int measure_wakes(struct cli *cli, struct fleet *fleet, struct err *err)
                 double start;
 
                 (void)nanosleep(&pause, NULL);
-                start = now_us();
+                start = bench_now_us();
                 rc = run(fleet, i, get_random, sizeof(get_random), err);
-                us[i] = now_us() - start;
+                us[i] = bench_now_us() - start;
         }
         if (rc != 0)
                 return err_wrap(err, "wake");
-        qsort(us, n, sizeof(*us), compare);
+        bench_sort(us, n);
         return cli_print_json_line(cli,
                                    json_pack("{s:s,s:f,s:f,s:s,s:I}", "name", "wake", "value",
                                              us[n / 2], "p99", us[n * 99 / 100], "unit", "us", "n",

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/hex.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-target.h"
 #include "cli/output.h"
 #include "wire/engine.h"
@@ -90,22 +91,6 @@ struct bench {
         double *calm;
         double *flooded;
 };
-
-static double now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
 
 static int run_hex(int data, const char *hex, struct err *err)
 {
@@ -268,10 +253,10 @@ static int run_batch(const struct bench *bench, const char *command, double *us,
         int rc = 0;
 
         for (size_t i = 0; rc == 0 && i < BATCH; i++) {
-                const double start = now_us();
+                const double start = bench_now_us();
 
                 rc = run_hex(bench->data, command, err);
-                us[i] = now_us() - start;
+                us[i] = bench_now_us() - start;
         }
         return rc;
 }
@@ -279,8 +264,8 @@ static int run_batch(const struct bench *bench, const char *command, double *us,
 static int print_figure(struct cli *cli, const struct bench *bench, const char *name, size_t n,
                         uint64_t answers, struct err *err)
 {
-        qsort(bench->calm, n, sizeof(double), compare);
-        qsort(bench->flooded, n, sizeof(double), compare);
+        bench_sort(bench->calm, n);
+        bench_sort(bench->flooded, n);
         return cli_print_json_line(
             cli,
             json_pack("{s:s,s:f,s:f,s:s,s:I,s:f,s:f,s:f,s:I,s:I}", "name", name, "value",

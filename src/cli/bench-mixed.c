@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-memory.h"
 #include "cli/bench-shard.h"
 #include "cli/output.h"
@@ -219,14 +220,6 @@ static int run_commands(struct cli *cli, struct bench *bench, struct err *err)
 
 /* ---- figures ---- */
 
-static int compare(const void *a, const void *b)
-{
-        const double x = *(const double *)a;
-        const double y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 static int print_times(struct cli *cli, const struct bench *bench, const char *suffix,
                        struct samples *samples, struct err *err)
 {
@@ -235,7 +228,7 @@ static int print_times(struct cli *cli, const struct bench *bench, const char *s
 
         if (n == 0)
                 return 0;
-        qsort(samples->us, n, sizeof(samples->us[0]), compare);
+        bench_sort(samples->us, n);
         (void)snprintf(name, sizeof(name), "fleet-%zu%s", bench->vtpms, suffix);
         return cli_print_json_line(cli,
                                    json_pack("{s:s,s:f,s:f,s:f,s:s,s:I}", "name", name, "value",

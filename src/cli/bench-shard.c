@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/hex.h"
+#include "cli/bench-figure.h"
 #include "cli/bench-target.h"
 
 #define COMMAND_SIZE  128
@@ -64,14 +65,6 @@ size_t bench_shard_most(void)
         if (files.rlim_max / 2 <= RESERVE)
                 return (size_t)files.rlim_max / (2 * DESCRIPTORS);
         return ((size_t)files.rlim_max - RESERVE) / DESCRIPTORS;
-}
-
-static double now_us(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
 /* Whoever does not listen any more has ended: so does this. */
@@ -201,10 +194,10 @@ static int serve_task(struct shard *shard, const struct bench_shard_task *task, 
 {
         struct member *member = &shard->members[task->member];
         struct bench_shard_message answer = {.kind = BENCH_SHARD_ANSWER, .parked = member->parked};
-        const double start = now_us();
+        const double start = bench_now_us();
         int rc = run(member, commands[task->command], err);
 
-        answer.us = now_us() - start;
+        answer.us = bench_now_us() - start;
         member->parked = false;
         if (rc == 0 && answer.parked)
                 rc = park(shard, task->member, err);
