@@ -152,7 +152,7 @@ static int await_persisted(struct engine *engine, const struct engine_persist *p
         bool done = false;
         int rc = 0;
 
-        (void)busy_wait(&engine->busy_wait, wire_link_fd(engine->core));
+        (void)busy_wait_answer(&engine->answers, wire_link_fd(engine->core));
         while (rc == 0 && !done)
                 rc = await_frame(engine, &wait, &frame, &done, err);
         if (rc == 0)

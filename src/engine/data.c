@@ -68,6 +68,7 @@ static int run_one(struct engine *engine, const struct header *header, struct er
                         rc = note_startup(engine, response, err);
         }
         stream_consume(&engine->data, header->size);
+        engine->answered = true;
         if (rc == 0 && stream_send(&engine->data, response) != 0)
                 stream_close(&engine->data);
         return rc;

@@ -197,6 +197,10 @@ static int wait_for_channels(struct engine *engine, uint32_t revents[WATCH_SLOTS
             watch_stream(engine, SLOT_CONTROL, &engine->control, err) != 0 ||
             watch_stream(engine, SLOT_DATA, &engine->data, err) != 0)
                 return err->code;
+        /* A guest's driver that sends one command after the other. */
+        if (engine->answered)
+                (void)busy_wait_event(&engine->commands, engine->watch.epoll);
+        engine->answered = false;
         if (!half && engine->unswept)
                 timeout = ENGINE_SWEEP_MS;
         return watch_wait(&engine->watch, timeout, revents, ret_n, err);

@@ -21,8 +21,8 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/busy-wait.h"
 #include "base/sm.h"
-#include "engine/busy-wait.h"
 #include "engine/stream.h"
 #include "engine/watch.h"
 #include "wire/engine.h"
@@ -63,12 +63,14 @@ struct engine {
         bool locked;       /* bound: the guest's next command needs the TCB's consent */
         bool served;       /* anything of QEMU's since the last engine_park */
         bool stopping;
-        bool ready;         /* and has said so */
-        uint8_t last_event; /* that the TCB was told, 0: none yet */
-        uint32_t adoptions; /* TCBs after the first */
-        uint64_t sequence;  /* of the last PERSIST */
-        struct busy_wait busy_wait;
-        bool unswept; /* a save left memory behind that nobody uses */
+        bool ready;                /* and has said so */
+        uint8_t last_event;        /* that the TCB was told, 0: none yet */
+        uint32_t adoptions;        /* TCBs after the first */
+        uint64_t sequence;         /* of the last PERSIST */
+        struct busy_wait answers;  /* of the TCB's to saves */
+        struct busy_wait commands; /* of the guest's behind the last one */
+        bool answered;             /* one of the guest's, in the last turn */
+        bool unswept;              /* a save left memory behind that nobody uses */
         const char *sandbox_words;
         struct engine_queued queue[ENGINE_QUEUE_MAX];
         size_t queue_len;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/busy-wait.h"
 #include "base/fd.h"
 
 #define BATCH     64
@@ -19,6 +20,7 @@ struct wire_hub {
         struct epoll_event batch[BATCH]; /* being served: from next to n */
         int next;
         int n;
+        struct busy_wait more;
 };
 
 static uint64_t now_usec(void)
@@ -41,22 +43,39 @@ static void serve_batch(struct wire_hub *hub)
         }
 }
 
+/* All that is there, or as much as goes into the turn; false: there was nothing. */
+static bool serve(struct wire_hub *hub, uint64_t end)
+{
+        bool any = false;
+
+        do {
+                hub->next = 0;
+                hub->n = epoll_wait(hub->epoll, hub->batch, BATCH, 0);
+                if (hub->n <= 0)
+                        break;
+                any = true;
+                serve_batch(hub);
+        } while (now_usec() < end);
+        hub->n = 0;
+        if (any)
+                hub->served(hub->user);
+        return any;
+}
+
+/*
+ * Whoever was served may have more to say before this process would be asleep and awake again. The
+ * loop's other sources wait no longer for that: what is waited for is any of them.
+ */
 static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
         struct wire_hub *hub = user;
-        const uint64_t start = now_usec();
+        const int loop = sd_event_get_fd(sd_event_source_get_event(source));
+        const uint64_t end = now_usec() + TURN_USEC;
 
-        (void)source;
+        (void)fd;
         (void)revents;
-        do {
-                hub->next = 0;
-                hub->n = epoll_wait(fd, hub->batch, BATCH, 0);
-                if (hub->n <= 0)
-                        break;
-                serve_batch(hub);
-        } while (now_usec() - start < TURN_USEC);
-        hub->n = 0;
-        hub->served(hub->user);
+        while (serve(hub, end) && now_usec() < end && busy_wait_event(&hub->more, loop))
+                ;
         return 0;
 }
 

@@ -19,7 +19,7 @@ struct wire_hub_member {
         void *user;
 };
 
-/* Called at the end of each turn, when all that was there has been served or a while has passed. */
+/* Called when all that was there has been served or a while has passed, some times a turn. */
 typedef void wire_hub_served_fn(void *user);
 
 /* On this loop, which outlives it; served(user) may be called until it is freed. */

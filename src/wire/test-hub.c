@@ -1,5 +1,4 @@
 /* A hub: all that is there in one turn, and whoever is served may end itself and others. */
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,8 +13,9 @@
 struct rig {
         sd_event *event;
         struct wire_hub *hub;
-        unsigned served; /* ends of turns */
+        unsigned served; /* times that all was */
         unsigned ready;
+        int once; /* written to when all is served for the first time; -1: nothing */
 };
 
 struct peer {
@@ -31,6 +31,9 @@ static void on_served(void *user)
         struct rig *rig = user;
 
         rig->served++;
+        if (rig->once >= 0)
+                assert_int_equal(write(rig->once, "x", 1), 1);
+        rig->once = -1;
 }
 
 static void on_ready(void *user, uint32_t revents)
@@ -50,7 +53,7 @@ static void set_up(struct rig *rig, struct peer *peers, size_t n)
 {
         struct err err = {0};
 
-        memset(rig, 0, sizeof(*rig));
+        *rig = (struct rig){.once = -1};
         assert_true(sd_event_new(&rig->event) >= 0);
         assert_ok(wire_hub_new(rig->event, on_served, rig, &rig->hub, &err), &err);
         for (size_t i = 0; i < n; i++) {
@@ -99,6 +102,23 @@ static void all_are_served_in_one_turn(void **state)
         turn(&rig);
         assert_int_equal(rig.served, 1);
         tear_down(&rig, peers, N_PEERS);
+}
+
+/* What comes while it is told that all is served does not wait for the loop. */
+static void more_is_served_in_the_same_turn(void **state)
+{
+        struct peer peers[2];
+        struct rig rig;
+
+        (void)state;
+        set_up(&rig, peers, 2);
+        rig.once = peers[1].other;
+        assert_int_equal(write(peers[0].other, "x", 1), 1);
+        turn(&rig);
+        assert_int_equal(peers[0].ready, 1);
+        assert_int_equal(peers[1].ready, 1);
+        assert_int_equal(rig.served, 2);
+        tear_down(&rig, peers, 2);
 }
 
 /* Each kills the other: whoever is served first survives, though both were in the batch. */
@@ -253,6 +273,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(all_are_served_in_one_turn),
+            cmocka_unit_test(more_is_served_in_the_same_turn),
             cmocka_unit_test(removed_ones_are_not_served),
             cmocka_unit_test(a_number_is_used_again),
             cmocka_unit_test(links_answer_and_notice_the_end),

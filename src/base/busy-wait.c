@@ -1,8 +1,9 @@
-#include "engine/busy-wait.h"
+#include "base/busy-wait.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -21,6 +22,14 @@ static bool is_readable(int fd)
         return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
+/* What is level-triggered is there for the next epoll_wait() as well. */
+static bool has_event(int epoll)
+{
+        struct epoll_event event;
+
+        return epoll_wait(epoll, &event, 1, 0) != 0;
+}
+
 static void pause_longer(struct busy_wait *wait)
 {
         if (wait->pause == 0)
@@ -30,7 +39,7 @@ static void pause_longer(struct busy_wait *wait)
         wait->left = wait->pause;
 }
 
-bool busy_wait(struct busy_wait *wait, int fd)
+static bool stay_awake(struct busy_wait *wait, uint64_t usec, bool (*is_ready)(int fd), int fd)
 {
         uint64_t start;
 
@@ -39,8 +48,8 @@ bool busy_wait(struct busy_wait *wait, int fd)
                 return false;
         }
         start = now_usec();
-        while (!is_readable(fd)) {
-                if (now_usec() - start > BUSY_WAIT_USEC) {
+        while (!is_ready(fd)) {
+                if (now_usec() - start > usec) {
                         pause_longer(wait);
                         return false;
                 }
@@ -48,4 +57,14 @@ bool busy_wait(struct busy_wait *wait, int fd)
         }
         wait->pause = 0;
         return true;
+}
+
+bool busy_wait_answer(struct busy_wait *wait, int socket)
+{
+        return stay_awake(wait, BUSY_WAIT_ANSWER_USEC, is_readable, socket);
+}
+
+bool busy_wait_event(struct busy_wait *wait, int epoll)
+{
+        return stay_awake(wait, BUSY_WAIT_EVENT_USEC, has_event, epoll);
 }
