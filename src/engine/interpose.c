@@ -1,8 +1,10 @@
+/* Where OpenSSL draws from can only be replaced with a function that it calls deprecated. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "engine/interpose.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,23 @@ int __real_clock_gettime(clockid_t id, struct timespec *ret_time);
 int __wrap_TPMLIB_LogPrintf(const char *format, ...);
 void __wrap_TPMLIB_LogPrintfA(unsigned indent, const char *format, ...);
 
+/* ---- OpenSSL's own draws ---- */
+
+static int draw(unsigned char *buf, int num)
+{
+        if (num < 0)
+                return 0;
+        interpose_random(buf, (size_t)num);
+        return 1;
+}
+
+static int always_ready(void)
+{
+        return 1;
+}
+
+static const RAND_METHOD kernel = {.bytes = draw, .pseudorand = draw, .status = always_ready};
+
 void interpose_warm_up(void)
 {
         uint8_t byte;
@@ -30,28 +49,12 @@ void interpose_warm_up(void)
         if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS |
                                     OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
                                 NULL) != 1 ||
-            RAND_priv_bytes(&byte, 1) != 1)
+            RAND_set_rand_method(&kernel) != 1 || RAND_priv_bytes(&byte, 1) != 1)
                 abort();
         interpose_sign_warm_up();
 }
 
-/* The two that are drawn from hang below the first, and would only notice at their next draw. */
-int interpose_reseed(struct err *err)
-{
-        EVP_RAND_CTX *const generators[] = {RAND_get0_primary(NULL), RAND_get0_public(NULL),
-                                            RAND_get0_private(NULL)};
-        uint8_t fresh[INTERPOSE_SEED_SIZE];
-        int rc = 0;
-
-        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(generators); i++) {
-                interpose_random(fresh, sizeof(fresh));
-                if (generators[i] == NULL ||
-                    EVP_RAND_reseed(generators[i], 0, fresh, sizeof(fresh), NULL, 0) != 1)
-                        rc = err_set(err, ERR_FAILED, "OpenSSL's generators are not reseeded");
-        }
-        explicit_bzero(fresh, sizeof(fresh));
-        return rc;
-}
+/* ---- libtpms' draws ---- */
 
 void interpose_seed_arm(const uint8_t seed[INTERPOSE_SEED_SIZE])
 {

@@ -1,7 +1,7 @@
 /*
  * What libtpms takes from libcrypto is replaced at link time (-Wl,--wrap=...): its random numbers
- * and its talk; its slow ways to sign in interpose-sign.h. OpenSSL's own internal draws are not
- * touched. Only these files of the engine may include OpenSSL's headers.
+ * and its talk; its slow ways to sign in interpose-sign.h. OpenSSL's own draws are the kernel's,
+ * too. Only these files of the engine may include OpenSSL's headers.
  */
 #ifndef ENGINE_INTERPOSE_H
 #define ENGINE_INTERPOSE_H
@@ -14,15 +14,13 @@
 
 #define INTERPOSE_SEED_SIZE 48 /* what libtpms 0.9.2 draws, once, while it manufactures */
 
-/* Makes OpenSSL load all it needs now and never look for files: call it before the sandbox. */
-void interpose_warm_up(void);
-
 /*
- * In a copy of a warm process: OpenSSL's generators take fresh entropy from the kernel. They notice
- * a fork by the process' number alone, which copies in namespaces of their own share (PROTOCOLS,
- * Engines). libtpms' draws come from the kernel each time.
+ * Makes OpenSSL load all it needs now and never look for files: call it before the sandbox. From
+ * here on all it draws comes from getrandom(2): its own generators notice a fork by the process'
+ * number alone, which copies in namespaces of their own share (PROTOCOLS, Engines), and their state
+ * would be five pages of each copy.
  */
-int interpose_reseed(struct err *err) MUST_CHECK;
+void interpose_warm_up(void);
 
 /*
  * From here on, until disarmed, the first draw of exactly INTERPOSE_SEED_SIZE bytes gets the seed.

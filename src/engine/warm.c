@@ -9,7 +9,6 @@
 #include "engine/confine.h"
 #include "engine/interpose-prime.h"
 #include "engine/interpose-test.h"
-#include "engine/interpose.h"
 #include "engine/vtpm.h"
 
 #define HOLE_MAX  32768 /* the largest first: what is left of them are smaller ones */
@@ -148,10 +147,8 @@ static int use_once(struct err *err)
 
 int warm_up(struct err *err)
 {
-        int rc = interpose_reseed(err); /* makes the generators that it reseeds */
+        int rc = use_once(err);
 
-        if (rc == 0)
-                rc = use_once(err);
         if (rc == 0)
                 rc = warm_rehearse(err);
         fill_holes();

@@ -15,7 +15,6 @@
 
 #include "base/fd.h"
 #include "engine/confine.h"
-#include "engine/interpose.h"
 #include "engine/warm.h"
 #include "wire/link.h"
 #include "wire/zygote.h"
@@ -137,8 +136,6 @@ static int become_engine(const int fds[2], struct err *err)
 {
         int rc = take_channels(fds, err);
 
-        if (rc == 0)
-                rc = interpose_reseed(err);
         if (rc == 0)
                 rc = change_identity(err);
         if (rc == 0)

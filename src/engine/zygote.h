@@ -4,7 +4,8 @@
  * (wire/zygote.def). One copy costs a fraction of a new process' time and memory.
  *
  * What copies share: the addresses of code and data, unlike programs that are started anew. What
- * they must not share is random numbers: each reseeds OpenSSL from the kernel first of all.
+ * they must not share is random numbers: all that OpenSSL and libtpms draw is the kernel's
+ * (interpose.h).
  */
 #ifndef ENGINE_ZYGOTE_H
 #define ENGINE_ZYGOTE_H
