@@ -175,6 +175,8 @@ static _Noreturn void child_run(struct plan *plan, int parent_end)
 
         (void)close(parent_end);
         child_reset_signals();
+        if (request->own_group)
+                (void)setpgid(0, 0); /* cannot fail: it leads no session */
         /* The files with our id maps are root's while the memory counts as not dumpable, which a
          * TCB's copy does; the exec sets it anew anyway. */
         if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)

@@ -56,6 +56,8 @@ struct spawn_request {
          * reaps it. We still own its pidfd.
          */
         bool sibling;
+        /* A process group of its own: what a terminal sends to ours is ours to pass on. */
+        bool own_group;
         /*
          * Called before the program runs, with ret_child's pid and pidfd as they will be: whoever
          * must know of every child, even if we die meanwhile, is told here. An error ends the

@@ -52,6 +52,11 @@ static int look_at_env(void)
                                                                                                 : 1;
 }
 
+static int look_at_group(void)
+{
+        return getpgrp() == getpid() ? 0 : 1;
+}
+
 static int look_at_signals(void)
 {
         struct sigaction action;
@@ -105,6 +110,7 @@ static const struct {
     {"signals", look_at_signals}, {"privileges", look_at_privileges},
     {"limits", look_at_limits},   {"pid", look_at_pid},
     {"user", look_at_user},       {"sleep", sleep_for_ever},
+    {"group", look_at_group},
 };
 
 static int be_child(const char *word)
@@ -187,7 +193,7 @@ static void refuses_maps_that_make_no_sense(void **state)
 
 static void gives_a_clean_start(void **state)
 {
-        static const char *const words[] = {"env", "signals", "privileges", "limits"};
+        static const char *const words[] = {"env", "signals", "privileges", "limits", "group"};
         static const char *const env[] = {"ONLY=this", NULL};
         static const struct spawn_limit limits[] = {{RLIMIT_NOFILE, 17}};
         struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -205,6 +211,7 @@ static void gives_a_clean_start(void **state)
                 request.env = env;
                 request.limits = limits;
                 request.n_limits = ARRAY_SIZE(limits);
+                request.own_group = strcmp(words[i], "group") == 0;
                 if (run(&request, NULL) != 0)
                         fail_msg("%s is not as it should be in the child", words[i]);
         }

@@ -34,7 +34,7 @@ static int connect_to(const char *path, int *ret_fd, struct err *err)
         (void)err_set_errno(err, errno, "connect to the host at %s", path);
         if (err->code == ERR_NOT_FOUND)
                 err->code = ERR_UNREACHABLE;
-        return err_hint(err, "start catena-tcb and catenad with the same --state, or see "
+        return err_hint(err, "start catena-supervisor and catenad with the same --state, or see "
                              "catena host doctor");
 }
 

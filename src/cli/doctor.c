@@ -125,7 +125,8 @@ static void check_service(struct cli *cli, struct doctor_finding *finding)
                               sizeof(status), &err) == 0;
 
         if (!ok) {
-                say(finding, false, err.text, "start catena-tcb and catenad with this --state");
+                say(finding, false, err.text,
+                    "start catena-supervisor and catenad with this --state");
                 return;
         }
         say(finding, status.enrolled != 0,

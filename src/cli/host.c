@@ -48,7 +48,7 @@ static int run_init(struct cli *cli, struct err *err)
                 return cli_print_json(cli, json_pack("{s:s}", "config", path), err);
         cli_print(cli, "%s\n", path);
         cli_note(cli,
-                 "now start catena-tcb --state %s, then catenad --state %s; then "
+                 "now start catena-supervisor --state %s, then catenad --state %s; then "
                  "catena host enrol",
                  cli->state, cli->state);
         return 0;
@@ -94,20 +94,74 @@ static int run_enrol(struct cli *cli, struct err *err)
 
 /* status -------------------------------------------------------------------------------------- */
 
-/* What the relay lacks, by its own word. */
-static int add_relay(struct client *client, char *words, size_t size, struct err *err)
+/* What the relay lacks, by its own word, or "". */
+static int ask_relay(struct client *client, char *ret_words, size_t size, struct err *err)
 {
         const struct tcb_relay ask = {0};
         struct tcb_relay_is relay;
         char lacks[129];
-        size_t len = strlen(words);
+        int rc = client_call(client, tcb_relay_code, &ask, tcb_relay_is_code, &relay, sizeof(relay),
+                             err);
 
-        if (client_call(client, tcb_relay_code, &ask, tcb_relay_is_code, &relay, sizeof(relay),
-                        err) != 0)
-                return err->code;
+        if (rc != 0)
+                return rc;
+        ret_words[0] = '\0';
         if (wire_text_copy(relay.sandbox, lacks, sizeof(lacks))[0] != '\0')
-                (void)snprintf(words + len, size - len, "%scatenad: no %s", len == 0 ? "" : "; ",
-                               lacks);
+                (void)snprintf(ret_words, size, "catenad: no %s", lacks);
+        return 0;
+}
+
+/* What becomes of guests when the core dies. */
+static void describe_core(const struct tcb_status_is *status, char *ret_words, size_t size)
+{
+        char ended[201];
+
+        if (status->starts == 0)
+                (void)snprintf(ret_words, size, "without catena-supervisor: guests end with it");
+        else if (status->ended.len == 0)
+                (void)snprintf(ret_words, size, "under catena-supervisor");
+        else
+                (void)snprintf(ret_words, size,
+                               "under catena-supervisor: start %u, the one before %s",
+                               status->starts, wire_text_copy(status->ended, ended, sizeof(ended)));
+}
+
+static int print_status(struct cli *cli, const struct tcb_status_is *status, const char *sandbox,
+                        struct err *err)
+{
+        char host[TCB_NAME_MAX + 1];
+        char version[65];
+        char ptpm[33];
+        char accel[17];
+        char images[4097];
+        char ended[201];
+        char core[320];
+
+        wire_text_copy(status->host, host, sizeof(host));
+        wire_text_copy(status->version, version, sizeof(version));
+        wire_text_copy(status->ptpm, ptpm, sizeof(ptpm));
+        wire_text_copy(status->accel, accel, sizeof(accel));
+        wire_text_copy(status->images, images, sizeof(images));
+        wire_text_copy(status->ended, ended, sizeof(ended));
+        describe_core(status, core, sizeof(core));
+        if (cli->format == CLI_JSON)
+                return cli_print_json(
+                    cli,
+                    json_pack("{s:s, s:s, s:b, s:I, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}",
+                              "host", host, "version", version, "supervised", status->starts != 0,
+                              "starts", (json_int_t)status->starts, "ended_before", ended, "ptpm",
+                              ptpm, "sandbox_degraded", sandbox, "accel", accel, "enrolled",
+                              status->enrolled, "vtpms", (json_int_t)status->vtpms, "pool",
+                              (json_int_t)status->pool, "vms_running",
+                              (json_int_t)status->vms_running, "images", images),
+                    err);
+        cli_print(cli,
+                  "host      %s\nversion   %s\ncore      %s\npTPM      %s\naccel     %s\n"
+                  "enrolled  %s\nvTPMs     %u, and %u in the pool\nVMs on    %u\nimages    %s\n"
+                  "sandbox   %s\n",
+                  host, version, core, ptpm, accel, status->enrolled != 0 ? "yes" : "no",
+                  status->vtpms, status->pool, status->vms_running, images,
+                  sandbox[0] == '\0' ? "whole" : sandbox);
         return 0;
 }
 
@@ -116,40 +170,22 @@ static int run_status(struct cli *cli, struct err *err)
         const struct tcb_status ask = {0};
         struct client AUTO_CLIENT *client = NULL;
         struct tcb_status_is status;
-        char host[TCB_NAME_MAX + 1];
-        char version[65];
-        char ptpm[33];
         char sandbox[1024];
-        char accel[17];
-        char images[4097];
+        char relay[160] = "";
+        size_t len;
+        int rc = client_open(cli, &client, err);
 
-        if (client_open(cli, &client, err) != 0 ||
-            client_call(client, tcb_status_code, &ask, tcb_status_is_code, &status, sizeof(status),
-                        err) != 0)
-                return err->code;
-        wire_text_copy(status.host, host, sizeof(host));
-        wire_text_copy(status.version, version, sizeof(version));
-        wire_text_copy(status.ptpm, ptpm, sizeof(ptpm));
-        wire_text_copy(status.accel, accel, sizeof(accel));
-        wire_text_copy(status.images, images, sizeof(images));
-        wire_text_copy(status.sandbox, sandbox, sizeof(sandbox));
-        if (add_relay(client, sandbox, sizeof(sandbox), err) != 0)
-                return err->code;
-        if (cli->format == CLI_JSON)
-                return cli_print_json(
-                    cli,
-                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "host", host,
-                              "version", version, "ptpm", ptpm, "sandbox_degraded", sandbox,
-                              "accel", accel, "enrolled", status.enrolled, "vtpms",
-                              (json_int_t)status.vtpms, "pool", (json_int_t)status.pool,
-                              "vms_running", (json_int_t)status.vms_running, "images", images),
-                    err);
-        cli_print(cli,
-                  "host      %s\nversion   %s\npTPM      %s\naccel     %s\nenrolled  %s\n"
-                  "vTPMs     %u, and %u in the pool\nVMs on    %u\nimages    %s\nsandbox   %s\n",
-                  host, version, ptpm, accel, status.enrolled != 0 ? "yes" : "no", status.vtpms,
-                  status.pool, status.vms_running, images, sandbox[0] == '\0' ? "whole" : sandbox);
-        return 0;
+        if (rc == 0)
+                rc = ask_relay(client, relay, sizeof(relay), err);
+        if (rc == 0)
+                rc = client_call(client, tcb_status_code, &ask, tcb_status_is_code, &status,
+                                 sizeof(status), err);
+        if (rc != 0)
+                return rc;
+        len = strlen(wire_text_copy(status.sandbox, sandbox, sizeof(sandbox)));
+        (void)snprintf(sandbox + len, sizeof(sandbox) - len, "%s%s",
+                       len == 0 || relay[0] == '\0' ? "" : "; ", relay);
+        return print_status(cli, &status, sandbox, err);
 }
 
 /* doctor -------------------------------------------------------------------------------------- */

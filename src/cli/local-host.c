@@ -148,7 +148,7 @@ int local_host_start_with(struct cli *cli, const char *state, const char *name, 
         ret_host->tcb.pidfd = ret_host->relay.pidfd = -1;
         (void)snprintf(ret_host->state, sizeof(ret_host->state), "%s", state);
         if (make_state(state, name, conf, err) != 0 ||
-            start_daemon(state, "catena-tcb", &ret_host->tcb, err) != 0 ||
+            start_daemon(state, "catena-supervisor", &ret_host->tcb, err) != 0 ||
             start_daemon(state, "catenad", &ret_host->relay, err) != 0)
                 return err_wrap(err, "%s", name);
         return client_open_at(cli, state, &ret_host->client, err);

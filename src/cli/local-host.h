@@ -1,5 +1,6 @@
 /*
- * A host of the demo's own: catena-tcb and catenad on a state directory, ended with it.
+ * A host of the demo's own: catena-supervisor with catena-tcb, and catenad, on a state directory,
+ * ended with it.
  */
 #ifndef CLI_LOCAL_HOST_H
 #define CLI_LOCAL_HOST_H
@@ -11,7 +12,7 @@
 
 struct local_host {
         char state[PATH_MAX];
-        struct spawn_child tcb;
+        struct spawn_child tcb; /* its supervisor */
         struct spawn_child relay;
         struct client *client;
 };

@@ -19,7 +19,8 @@
 #define HOSTLOG_LOG_MAX  (64U << 10) /* bytes of a whole log */
 
 struct hostlog_component {
-        char name[HOSTLOG_NAME_MAX + 1];    /* catena-tcb, catena-vtpm, qemu, ovmf */
+        char
+            name[HOSTLOG_NAME_MAX + 1]; /* catena-supervisor, catena-tcb, catena-vtpm, qemu, ovmf */
         char version[HOSTLOG_NAME_MAX + 1]; /* "-" when it has none */
         uint8_t digest[32];                 /* SHA-256 of the file */
 };

@@ -110,23 +110,24 @@ static int find_tcb(char path[PATH_MAX], struct err *err)
         return 0;
 }
 
-/* sd_notify(3)'s one line; a library for it would be the largest part of this program. */
-static void tell_ready(void)
+/* As sd_notify(3) does; a library for it would be the largest part of this program. */
+static void notify(const char *lines)
 {
-        static const char words[] = "READY=1";
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         const char *path = getenv("NOTIFY_SOCKET");
-        int AUTO_FD fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int AUTO_FD fd = -1;
         size_t len;
 
-        log_info(NULL, "catena-tcb serves");
-        if (path == NULL || fd < 0 || strlen(path) >= sizeof(address.sun_path))
+        if (path == NULL || strlen(path) >= sizeof(address.sun_path))
+                return;
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
                 return;
         len = strlen(path);
         memcpy(address.sun_path, path, len);
         if (path[0] == '@')
                 address.sun_path[0] = '\0';
-        (void)!sendto(fd, words, sizeof(words) - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+        (void)!sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)&address,
                       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 }
 
@@ -157,7 +158,7 @@ static const char *const *environment(void)
 int main(int argc, char **argv)
 {
         struct arguments arguments = {.argv = {"catena-tcb", "--supervised"}, .n = 2};
-        struct supervisor_request request = {.argv = arguments.argv, .ready = tell_ready};
+        struct supervisor_request request = {.argv = arguments.argv, .notify = notify};
         struct err err = {0};
         int status = parse(argc, argv, &arguments);
         int rc;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct supervisor {
         uint64_t due;    /* when something is to be done: a start, or a leave that takes long */
         bool ready;      /* any TCB ever served */
         bool upgrading;  /* the TCB was asked to leave, or the next build is starting */
+        bool fell_back;  /* the last upgrade came to nothing */
         bool stopping;   /* the end was asked for */
         bool ended;
         int status;
@@ -51,6 +53,23 @@ static uint64_t now_msec(void)
 
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* How it stands, for systemctl status, and what the service manager has to know. */
+static void tell(const struct supervisor *supervisor, const char *state, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void tell(const struct supervisor *supervisor, const char *state, const char *fmt, ...)
+{
+        char words[256];
+        char lines[400];
+        va_list args;
+
+        va_start(args, fmt);
+        (void)vsnprintf(words, sizeof(words), fmt, args);
+        va_end(args);
+        (void)snprintf(lines, sizeof(lines), "%sSTATUS=%s", state, words);
+        supervisor->request->notify(lines);
 }
 
 static void end(struct supervisor *supervisor, int status)
@@ -80,7 +99,8 @@ static int spawn_tcb(struct supervisor *supervisor, int channel, struct err *err
                                               .argv = supervisor->request->argv,
                                               .env = supervisor->request->env,
                                               .fds = fds,
-                                              .n_fds = ARRAY_SIZE(fds)};
+                                              .n_fds = ARRAY_SIZE(fds),
+                                              .own_group = true};
 
         return spawn_start(&request, &supervisor->tcb, err);
 }
@@ -108,6 +128,7 @@ static void fall_back(struct supervisor *supervisor)
 {
         log_error(NULL, "the new catena-tcb does not serve; the one before goes on");
         supervisor->upgrading = false;
+        supervisor->fell_back = true;
         fd_close(&supervisor->program);
         supervisor->program = fcntl(supervisor->good, F_DUPFD_CLOEXEC, 3);
         supervisor->due = now_msec();
@@ -162,6 +183,7 @@ static void start_again(struct supervisor *supervisor)
                 end(supervisor, STATUS_CRASH);
                 return;
         }
+        tell(supervisor, "", "catena-tcb %s and is started again", supervisor->keep.why);
         supervisor->due = now_msec() + (uint64_t)pause;
 }
 
@@ -203,9 +225,11 @@ static void note_serving(struct supervisor *supervisor)
                 supervisor->good = copy;
         }
         if (!supervisor->ready)
-                supervisor->request->ready();
+                log_info(NULL, "catena-tcb serves");
         else
                 log_info(NULL, "catena-tcb serves again: start %u", supervisor->keep.starts);
+        tell(supervisor, "READY=1\n", "catena-tcb serves: start %u%s", supervisor->keep.starts,
+             supervisor->fell_back ? "; the other build did not, this is the one before" : "");
         supervisor->ready = true;
 }
 
@@ -241,6 +265,7 @@ static void reap(struct supervisor *supervisor)
 static void upgrade(struct supervisor *supervisor)
 {
         struct err err = {0};
+        char state[64];
 
         if (supervisor->served == 0 || supervisor->upgrading || supervisor->stopping) {
                 log_warning(NULL, "no upgrade now: catena-tcb does not serve");
@@ -252,13 +277,18 @@ static void upgrade(struct supervisor *supervisor)
                 return;
         }
         log_info(NULL, "upgrade: catena-tcb is asked to leave");
+        (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+                       (unsigned long long)now_msec() * 1000);
+        tell(supervisor, state, "the next catena-tcb takes over");
         supervisor->upgrading = true;
+        supervisor->fell_back = false;
         supervisor->due = now_msec() + LEAVE_MSEC;
 }
 
 static void stop(struct supervisor *supervisor, int signal)
 {
         supervisor->stopping = true;
+        tell(supervisor, "STOPPING=1\n", "guests are asked to power off");
         if (supervisor->tcb.pid > 0)
                 (void)kill(supervisor->tcb.pid, signal);
         else

@@ -20,7 +20,8 @@ struct supervisor_request {
         const char *program;     /* catena-tcb; looked up again for an upgrade (SIGHUP) */
         const char *const *argv; /* its arguments, NULL-terminated; --supervised among them */
         const char *const *env;
-        void (*ready)(void); /* called once, when the first TCB serves */
+        /* Told what becomes of it, as lines of sd_notify(3): of use to whoever started us. */
+        void (*notify)(const char *lines);
 };
 
 #define SUPERVISOR_TCB_FD 3 /* the TCB's end of the channel */

@@ -28,6 +28,7 @@ struct keeper {
         struct watched *watched;
         struct secret *key;
         char why[201];
+        uint32_t starts;
         int program;
         bool lost; /* the supervisor is gone, and so shall we be */
 };
@@ -163,6 +164,7 @@ static int take_listed(struct keeper *keeper, struct wire_frame *frame, struct e
         if (listed.key.len != 0)
                 rc = secret_new_copy(listed.key.data, listed.key.len, &keeper->key, err);
         wire_text_copy(listed.why, keeper->why, sizeof(keeper->why));
+        keeper->starts = listed.starts;
         keeper->program = TAKE_FD(frame->fds[0]);
         return rc;
 }
@@ -460,6 +462,11 @@ void keeper_put_key(struct keeper *keeper, const struct secret *key)
         if (send_message(keeper, supervisor_key_code, &message, NULL, &err) != 0)
                 log_warning((&(struct log_fields){.err = &err}), "the storage key is not kept");
         explicit_bzero(&message, sizeof(message));
+}
+
+uint32_t keeper_starts(const struct keeper *keeper)
+{
+        return keeper == NULL ? 0 : keeper->starts;
 }
 
 const char *keeper_why(const struct keeper *keeper)

@@ -80,6 +80,9 @@ void keeper_end(struct keeper *keeper);
 const struct secret *keeper_key(const struct keeper *keeper);
 void keeper_put_key(struct keeper *keeper, const struct secret *key);
 
+/* Which of its TCBs we are, from 1; 0 without a supervisor. */
+uint32_t keeper_starts(const struct keeper *keeper);
+
 /* How the one before ended, "" for the first; the supervisor's own program, to be measured, or -1.
  */
 const char *keeper_why(const struct keeper *keeper);

@@ -15,23 +15,27 @@
 
 #define EVENTS_FILE     "host.events"
 #define EVENTS_FILE_MAX (1U << 20)
+#define BLOCK           (1U << 16)
+#define SUPERVISOR_MAX  (64 << 20) /* bytes of a program that keeps descriptors */
 
 /* The events so far, one text a line, as they are kept on disk. */
 struct events {
         struct writer text;
 };
 
+/* By offset: the position of what a supervisor hands over is shared with all TCBs that come. */
 static int digest_fd(int fd, const char *path, uint8_t ret_digest[32], struct err *err)
 {
         struct hash AUTO_HASH *hash = NULL;
-        uint8_t AUTO_FREE *block = malloc(1U << 16);
+        uint8_t AUTO_FREE *block = malloc(BLOCK);
+        off_t offset = 0;
 
         if (block == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         if (hash_new(hash_by_tpm_id(HASH_TPM_SHA256), &hash, err) != 0)
                 return err->code;
         for (;;) {
-                ssize_t n = read(fd, block, 1U << 16);
+                ssize_t n = pread(fd, block, BLOCK, offset);
 
                 if (n < 0)
                         return err_set_errno(err, errno, "measure %s", path);
@@ -39,6 +43,7 @@ static int digest_fd(int fd, const char *path, uint8_t ret_digest[32], struct er
                         return hash_final(hash, ret_digest, err);
                 if (hash_update(hash, block, (size_t)n, err) != 0)
                         return err->code;
+                offset += n;
         }
 }
 
@@ -63,10 +68,8 @@ int measure_open(const char *path, const uint8_t measured[32], int *ret_fd, stru
         if (memcmp(digest, measured, sizeof(digest)) != 0)
                 return err_set(err, ERR_NOT_TRUSTED,
                                "%s is not the file that was measured when the TCB started; was it "
-                               "upgraded? restart catena-tcb to have it measured",
+                               "upgraded? reload or restart catena-tcb to have it measured",
                                path);
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return err_set_errno(err, errno, "rewind %s", path);
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
@@ -209,6 +212,43 @@ static int measure_ptpm(const struct tcb_config *config, struct ptpm *ptpm, stru
                                                        : add_event(config, ptpm, events, text, err);
 }
 
+static struct hostlog_component component_of(const char *name, const char *version,
+                                             const uint8_t digest[32])
+{
+        struct hostlog_component component = {.name = ""};
+
+        (void)snprintf(component.name, sizeof(component.name), "%s", name);
+        (void)snprintf(component.version, sizeof(component.version), "%s", version);
+        memcpy(component.digest, digest, sizeof(component.digest));
+        return component;
+}
+
+/*
+ * It is of whatever build: its version is not ours to say. It gives us the descriptor, so this must
+ * be a file that has an end.
+ */
+static int measure_supervisor(const struct tcb_config *config, struct ptpm *ptpm, int program,
+                              struct events *events, struct err *err)
+{
+        static const char name[] = "catena-supervisor";
+        struct hostlog_component component;
+        uint8_t digest[32];
+        struct stat about;
+        int rc;
+
+        if (program < 0)
+                return 0;
+        if (fstat(program, &about) < 0)
+                return err_set_errno(err, errno, "measure %s", name);
+        if (!S_ISREG(about.st_mode) || about.st_size == 0 || about.st_size > SUPERVISOR_MAX)
+                return err_set(err, ERR_MALFORMED, "%s: what it shows is no program", name);
+        rc = digest_fd(program, name, digest, err);
+        if (rc != 0)
+                return rc;
+        component = component_of(name, "-", digest);
+        return add_component(config, ptpm, events, &component, err);
+}
+
 static int measure_components(const struct tcb_config *config, struct ptpm *ptpm,
                               struct events *events, struct measurements *m, struct err *err)
 {
@@ -229,8 +269,9 @@ static int measure_components(const struct tcb_config *config, struct ptpm *ptpm
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                struct hostlog_component component = {.name = ""};
+                struct hostlog_component component;
                 char path[PATH_MAX];
+                int rc;
 
                 if (rows[i].program != NULL &&
                     tcb_config_program(config, rows[i].program, path, err) != 0)
@@ -238,11 +279,10 @@ static int measure_components(const struct tcb_config *config, struct ptpm *ptpm
                 if (digest_file(rows[i].program != NULL ? path : rows[i].path, rows[i].digest,
                                 err) != 0)
                         return err->code;
-                (void)snprintf(component.name, sizeof(component.name), "%s", rows[i].name);
-                (void)snprintf(component.version, sizeof(component.version), "%s", rows[i].version);
-                memcpy(component.digest, rows[i].digest, sizeof(component.digest));
-                if (add_component(config, ptpm, events, &component, err) != 0)
-                        return err->code;
+                component = component_of(rows[i].name, rows[i].version, rows[i].digest);
+                rc = add_component(config, ptpm, events, &component, err);
+                if (rc != 0)
+                        return rc;
         }
         return 0;
 }
@@ -264,7 +304,7 @@ static int make_log(const struct events *events, struct writer *log, struct err 
         return 0;
 }
 
-int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
+int measure_host(const struct tcb_config *config, struct ptpm *ptpm, int supervisor,
                  struct measurements *ret_measurements, struct err *err)
 {
         struct measurements m = {.log = {0}};
@@ -276,6 +316,8 @@ int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
         rc = load_events(config, ptpm, &events, err);
         if (rc == 0)
                 rc = measure_ptpm(config, ptpm, &events, err);
+        if (rc == 0)
+                rc = measure_supervisor(config, ptpm, supervisor, &events, err);
         if (rc == 0)
                 rc = measure_components(config, ptpm, &events, &m, err);
         if (rc == 0)

@@ -10,7 +10,7 @@
 #include "tcb/config.h"
 #include "tcb/ptpm.h"
 
-#define MEASURE_BY "tcb" /* who measures: the TCB itself, there is no starter yet */
+#define MEASURE_BY "tcb" /* who measures: the TCB itself, and what started it */
 
 struct measurements {
         uint8_t tcb[32];
@@ -23,9 +23,10 @@ struct measurements {
 /*
  * Measures which TPM it is and every component, and extends. A pTPM that was not reset since the
  * last start goes on with the log kept in the state directory; a log that does not explain PCR 13
- * is ERR_NOT_TRUSTED.
+ * is ERR_NOT_TRUSTED. supervisor is the program of what started us and keeps our descriptors, as
+ * that handed it over (-1: nothing did); what is no file that could be one is ERR_MALFORMED.
  */
-int measure_host(const struct tcb_config *config, struct ptpm *ptpm,
+int measure_host(const struct tcb_config *config, struct ptpm *ptpm, int supervisor,
                  struct measurements *ret_measurements, struct err *err) MUST_CHECK;
 
 /*

@@ -51,7 +51,9 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
                                        .version = wire_text(CATENA_VERSION),
                                        .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
                                        .accel = wire_text(accel_text(tcb)),
-                                       .enrolled = is_enrolled(tcb)};
+                                       .enrolled = is_enrolled(tcb),
+                                       .starts = keeper_starts(tcb->keeper),
+                                       .ended = wire_text(keeper_why(tcb->keeper))};
 
         (void)message;
         if (tcb_config_path(&tcb->config, "images", images, err) != 0)

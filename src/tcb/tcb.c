@@ -99,7 +99,8 @@ static int open_platform(struct tcb *tcb, struct err *err)
             store_open(path, &tcb->store, err) != 0 ||
             ptpm_new(&tcb->config, !host_keys_exist(tcb->store), &tcb->ptpm, err) != 0 ||
             host_keys_load(tcb->store, tcb->ptpm, tcb->keeper, &tcb->keys, err) != 0 ||
-            measure_host(&tcb->config, tcb->ptpm, &tcb->measurements, err) != 0)
+            measure_host(&tcb->config, tcb->ptpm, keeper_program(tcb->keeper), &tcb->measurements,
+                         err) != 0)
                 return err->code;
         return ptpm_attach(tcb->ptpm, tcb->event, on_ptpm_lost, tcb, err);
 }

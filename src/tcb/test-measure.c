@@ -1,8 +1,11 @@
 /* What the host's software is, with a TPM of words that keeps PCR 13 (lib/ptpm-double.h). */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/fs.h"
+#include "base/hex.h"
 #include "crypto/hash.h"
 #include "evlog/hostlog.h"
 #include "lib/ptpm-double.h"
@@ -65,16 +68,22 @@ static void new_host(void)
         path_of("ovmf", config.ovmf_code);
 }
 
-static int measure_with(const char *tcti, struct measurements *ret, struct err *err)
+static int measure_under(const char *tcti, int supervisor, struct measurements *ret,
+                         struct err *err)
 {
         struct ptpm *ptpm = NULL;
         int rc;
 
         (void)snprintf(config.tcti, sizeof(config.tcti), "%s", tcti);
         assert_ok(ptpm_new(&config, true, &ptpm, err), err);
-        rc = measure_host(&config, ptpm, ret, err);
+        rc = measure_host(&config, ptpm, supervisor, ret, err);
         ptpm_free(ptpm);
         return rc;
+}
+
+static int measure_with(const char *tcti, struct measurements *ret, struct err *err)
+{
+        return measure_under(tcti, -1, ret, err);
 }
 
 static void measure(void)
@@ -156,6 +165,113 @@ static void names_every_component(void **state)
                         fail_msg("no %s in %s", words[i], lines);
         assert_int_equal(count_lines(lines), ARRAY_SIZE(words));
         expect_pcr_of_lines();
+}
+
+static int open_supervisor(const char *words)
+{
+        char path[PATH_MAX];
+        int fd;
+
+        put("supervisor", words, strlen(words));
+        path_of("supervisor", path);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        return fd;
+}
+
+static void measure_supervised(int supervisor)
+{
+        struct measurements m = {0};
+        struct err err = {0};
+
+        assert_ok(measure_under("good", supervisor, &m, &err), &err);
+        measurements_done(&m);
+}
+
+/* The supervisor hands the same descriptor to each TCB: each must see the whole program. */
+static void what_started_us_is_measured_first(void **state)
+{
+        int AUTO_FD one = -1;
+        int AUTO_FD other = -1;
+        char AUTO_FREE *first = NULL;
+        char AUTO_FREE *second = NULL;
+        char AUTO_FREE *third = NULL;
+        uint8_t digest[32];
+        char hex[65];
+        struct err err = {0};
+
+        (void)state;
+        new_host();
+        one = open_supervisor("supervisor");
+        measure_supervised(one);
+        first = get(EVENTS);
+        assert_int_equal(lseek(one, 5, SEEK_SET), 5);
+        measure_supervised(one);
+        second = get(EVENTS);
+        assert_string_equal(first, second);
+        assert_ok(hash_digest(hash_by_tpm_id(HASH_TPM_SHA256), "supervisor", 10, digest, &err),
+                  &err);
+        hex_encode(digest, sizeof(digest), hex);
+        assert_non_null(strstr(first, "\ncatena-host catena-supervisor - sha256 "));
+        assert_non_null(strstr(first, hex));
+        assert_true(strstr(first, "catena-supervisor") < strstr(first, "catena-host catena-tcb"));
+        expect_pcr_of_lines();
+        /* Another one on a TPM that was not reset: both have run. */
+        other = open_supervisor("another");
+        measure_supervised(other);
+        third = get(EVENTS);
+        assert_int_equal(count_lines(third), count_lines(first) + 1);
+        assert_memory_equal(third, first, strlen(first));
+        expect_pcr_of_lines();
+}
+
+/* G: whoever started us shows something that no program is, and nothing is extended for it. */
+static void a_supervisor_that_is_no_program(void **state)
+{
+        static const struct {
+                const char *name;
+                const char *path; /* NULL: a pipe */
+                int flags;
+                int code;
+        } rows[] = {
+            {"without an end", "/dev/zero", O_RDONLY, ERR_MALFORMED},
+            {"a directory", "/", O_RDONLY, ERR_MALFORMED},
+            {"a pipe", NULL, 0, ERR_MALFORMED},
+            {"nothing", "empty", O_RDONLY | O_CREAT, ERR_MALFORMED},
+            {"huge", "huge", O_RDWR | O_CREAT, ERR_MALFORMED},
+            {"not to be read", "some", O_WRONLY | O_CREAT, ERR_IO},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct measurements m = {0};
+                struct err err = {0};
+                char path[PATH_MAX];
+                int fds[2] = {-1, -1};
+                int rc;
+
+                new_host();
+                if (rows[i].path == NULL) {
+                        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+                } else {
+                        (void)snprintf(path, sizeof(path), "%s", rows[i].path);
+                        if (path[0] != '/')
+                                path_of(rows[i].path, path);
+                        fds[0] = open(path, rows[i].flags | O_CLOEXEC, 0600);
+                        assert_true(fds[0] >= 0);
+                }
+                if (strcmp(rows[i].name, "huge") == 0)
+                        assert_int_equal(ftruncate(fds[0], (64L << 20) + 1), 0);
+                if (strcmp(rows[i].name, "not to be read") == 0)
+                        assert_int_equal(write(fds[0], "x", 1), 1);
+                rc = measure_under("good", fds[0], &m, &err);
+                if (rc != rows[i].code || strstr(err.text, "catena-supervisor") == NULL)
+                        fail_msg("%s: %d: %s", rows[i].name, rc, err.text);
+                fd_close(&fds[0]);
+                fd_close(&fds[1]);
+                measure();
+                expect_pcr_of_lines();
+        }
 }
 
 static void a_tpm_that_was_not_reset_goes_on(void **state)
@@ -316,6 +432,8 @@ int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(names_every_component),
+            cmocka_unit_test(what_started_us_is_measured_first),
+            cmocka_unit_test(a_supervisor_that_is_no_program),
             cmocka_unit_test(a_tpm_that_was_not_reset_goes_on),
             cmocka_unit_test(a_tpm_that_was_reset_begins_anew),
             cmocka_unit_test(a_line_that_was_never_extended_is_dropped),

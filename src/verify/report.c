@@ -96,6 +96,14 @@ static const char *ptpm_words(const struct verify_result *result)
         return strcmp(result->ptpm, "unknown") == 0 ? "unknown pTPM" : "software pTPM";
 }
 
+/* One for all of it: what ran is in the policy, or not. */
+static const char *software_mark(enum verify_mark software)
+{
+        if (software == VERIFY_OK)
+                return TICK;
+        return software == VERIFY_BAD ? CROSS : " not compared";
+}
+
 static void put_host(struct writer *w, const struct verify_result *result, size_t width)
 {
         const struct verify_machine *host = result->host;
@@ -110,7 +118,11 @@ static void put_host(struct writer *w, const struct verify_result *result, size_
         put_not(w, host, VERIFY_COMMAND_LINE);
         put(w, GAP "catena-tcb ");
         put(w, result->tcb_version);
-        put(w, software == VERIFY_OK ? TICK : software == VERIFY_BAD ? CROSS : " not compared");
+        put(w, software_mark(software));
+        if (result->supervised) {
+                put(w, "  catena-supervisor");
+                put(w, software_mark(software));
+        }
         put(w, GAP "rollback protection: none\n");
 }
 

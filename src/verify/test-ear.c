@@ -75,6 +75,30 @@ static void tree_for_people(void **state)
             "host-a: warning: its TPM is software [host.evaluation]\n");
 }
 
+static void the_supervisor_beside_the_tcb(void **state)
+{
+        static const struct {
+                enum verify_mark mark;
+                const char *words;
+        } rows[] = {
+            {VERIFY_OK, "catena-tcb 0.1 \u2713  catena-supervisor \u2713   "},
+            {VERIFY_BAD, "catena-tcb 0.1 \u2717  catena-supervisor \u2717   "},
+            {VERIFY_NOT_CHECKED, "catena-tcb 0.1 not compared  catena-supervisor not compared   "},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct sample AUTO_FREE *s = sample_new();
+                char AUTO_FREE *text = NULL;
+
+                s->result.supervised = true;
+                s->host.parts[VERIFY_PROGRAMS] = rows[i].mark;
+                text = report_of(&s->result);
+                if (strstr(text, rows[i].words) == NULL)
+                        fail_msg("%s", text);
+        }
+}
+
 /* What was not measured never carries a tick, and what is wrong is marked as wrong. */
 static void no_false_ticks(void **state)
 {
@@ -280,10 +304,11 @@ static int free_key(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(tree_for_people),    cmocka_unit_test(no_false_ticks),
-            cmocka_unit_test(trust_vector),       cmocka_unit_test(policies_are_uris),
-            cmocka_unit_test(signed_and_checked), cmocka_unit_test(strict_claims),
-            cmocka_unit_test(worst_status),       cmocka_unit_test(report_as_json),
+            cmocka_unit_test(tree_for_people),   cmocka_unit_test(the_supervisor_beside_the_tcb),
+            cmocka_unit_test(no_false_ticks),    cmocka_unit_test(trust_vector),
+            cmocka_unit_test(policies_are_uris), cmocka_unit_test(signed_and_checked),
+            cmocka_unit_test(strict_claims),     cmocka_unit_test(worst_status),
+            cmocka_unit_test(report_as_json),
         };
         return cmocka_run_group_tests_name("verify-ear", tests, make_key, free_key);
 }

@@ -10,8 +10,9 @@
 
 #define ABOUT(ptpm, version, by)                                                                   \
         "{\"ptpm\":\"" ptpm "\",\"tcb_version\":\"" version "\",\"measured_by\":\"" by "\"}"
-#define HARDWARE "catena-ptpm hardware tcb IFX SLB9670 7.85.4555.0"
-#define STARTED  "catena-ptpm hardware starter IFX SLB9670 7.85.4555.0"
+#define HARDWARE   "catena-ptpm hardware tcb IFX SLB9670 7.85.4555.0"
+#define SUPERVISOR "catena-supervisor"
+#define STARTED    "catena-ptpm hardware starter IFX SLB9670 7.85.4555.0"
 
 /* ---- a small firmware log ------------------------------------------------------------------- */
 
@@ -209,11 +210,14 @@ static const struct {
         uint8_t fill;
         bool in_policy; /* beside what the builder measures */
         const char *id;
+        size_t programs;
 } repeated[] = {
-    {"the same again", "qemu", 0xc2, false, NULL},
-    {"another QEMU that the policy knows", "qemu", 0xd2, true, NULL},
-    {"another QEMU that it does not know", "qemu", 0xd2, false, "policy.host"},
-    {"a component that it does not know", "helper", 0xd3, false, "policy.host"},
+    {"the same again", "qemu", 0xc2, false, NULL, 4},
+    {"another QEMU that the policy knows", "qemu", 0xd2, true, NULL, 4},
+    {"another QEMU that it does not know", "qemu", 0xd2, false, "policy.host", 0},
+    {"a component that it does not know", "helper", 0xd3, false, "policy.host", 0},
+    {"a supervisor that the policy knows", SUPERVISOR, 0xd4, true, NULL, 5},
+    {"a supervisor that it does not know", SUPERVISOR, 0xd4, false, "policy.host", 0},
 };
 
 static struct policy *host_policy(bool add, const char *component, uint8_t fill)
@@ -250,11 +254,30 @@ static void measured_again(void **state)
                         judge_refused(result, result->host, repeated[i].name, repeated[i].id);
                 } else {
                         assert_int_equal(result->host->parts[VERIFY_PROGRAMS], VERIFY_OK);
-                        assert_int_equal(result->host->programs, 4);
+                        assert_int_equal(result->host->programs, repeated[i].programs);
                         assert_int_equal(result->host->tier, VERIFY_WARNING);
                 }
+                assert_int_equal(result->supervised,
+                                 strcmp(repeated[i].component, SUPERVISOR) == 0);
                 builder_done(&b);
         }
+}
+
+/* A policy that was learned from a host with a supervisor is not content without one. */
+static void a_supervisor_that_is_missing(void **state)
+{
+        struct evidence AUTO_EVIDENCE *evidence = NULL;
+        struct verify_result AUTO_VERIFY_RESULT *result = NULL;
+        struct policy AUTO_POLICY *policy = host_policy(true, SUPERVISOR, 0xd4);
+        struct builder b;
+
+        (void)state;
+        builder_init(&b, test_dir(), "alone");
+        evidence = builder_build(&b);
+        result = judge_by(evidence, &b, policy);
+        judge_refused(result, result->host, "no supervisor", "policy.host");
+        assert_false(result->supervised);
+        builder_done(&b);
 }
 
 /* ---- real boots as the host's ---------------------------------------------------------------- */
@@ -395,9 +418,8 @@ static void real_host_boots(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(small_logs),
-            cmocka_unit_test(the_kind_is_measured),
-            cmocka_unit_test(measured_again),
+            cmocka_unit_test(small_logs),      cmocka_unit_test(the_kind_is_measured),
+            cmocka_unit_test(measured_again),  cmocka_unit_test(a_supervisor_that_is_missing),
             cmocka_unit_test(real_host_boots),
         };
 

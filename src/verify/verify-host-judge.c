@@ -55,11 +55,12 @@ static void read_log(struct verify_run *run, struct reasons *reasons)
  */
 static void check_about(const struct verify_run *run, struct reasons *reasons)
 {
-        const struct verify_result *result = run->result;
+        struct verify_result *result = run->result;
         const struct hostlog_ptpm *ptpm = &run->host_log.ptpm;
 
         if (run->host_log.n == 0)
                 return; /* said already: there is no log */
+        result->supervised = host_log_has(&run->host_log, "catena-supervisor");
         if (ptpm->kind[0] == '\0')
                 reasons_add(reasons, "bind.about", REASON_FAIL,
                             "the host did not measure which TPM it has");
@@ -223,7 +224,10 @@ static void compare_ptpm(const struct verify_run *run, struct verify_machine *ho
                             "without a manufacturer's certificate of its EK");
         if (strcmp(run->result->measured_by, "tcb") == 0)
                 reasons_add(&host->reasons, "host.not-measured", REASON_WARNING,
-                            "the TCB measured itself: the log shows what it says it is");
+                            run->result->supervised
+                                ? "the TCB measured itself and the supervisor that started it: the "
+                                  "log shows what they say they are"
+                                : "the TCB measured itself: the log shows what it says it is");
 }
 
 void verify_host_judge(struct verify_run *run)

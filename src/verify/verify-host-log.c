@@ -4,6 +4,14 @@
 
 #include "evlog/tcglog.h"
 
+bool host_log_has(const struct host_log *log, const char *name)
+{
+        for (size_t i = 0; i < log->n; i++)
+                if (strcmp(log->components[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
 bool host_log_has_digest(const struct host_log *log, const char *name,
                          const uint8_t digest[HOST_DIGEST_SIZE])
 {

@@ -25,6 +25,9 @@ struct host_log {
  */
 int host_log_read(struct bytes log, struct host_log *ret_log, struct err *err) MUST_CHECK;
 
+/* Whether a component of this name ever ran. */
+bool host_log_has(const struct host_log *log, const char *name);
+
 /* Whether a component of this name was ever of this version. */
 bool host_log_has_version(const struct host_log *log, const char *name, const char *version);
 

@@ -77,6 +77,7 @@ struct verify_result {
         char ptpm[16]; /* embedded, swtpm, hardware, unknown */
         char tcb_version[32];
         char measured_by[16]; /* tcb, starter */
+        bool supervised;      /* measured: a supervisor keeps the TCB's key and channels */
         bool ek_certified;    /* the CA saw a manufacturer's certificate of the TPM's EK */
         struct verify_machine *host;
         struct verify_machine *vms[CHALLENGE_VMS_MAX];
