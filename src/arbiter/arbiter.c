@@ -419,13 +419,24 @@ static int answer_error(struct arbiter *arbiter, struct err *failure, struct err
         return answer(arbiter, ptpm_error_code, &message, err);
 }
 
+/* Without its engine there is no TPM behind us any more, and what it had measured is gone. */
+static int await_request(struct arbiter *arbiter, struct err *err)
+{
+        if (arbiter->embedded == NULL)
+                return 0;
+        return embedded_wait(arbiter->embedded, wire_link_fd(arbiter->link), err);
+}
+
 int arbiter_run(struct arbiter *arbiter, struct err *err)
 {
         for (;;) {
                 struct err failure = {0};
                 struct wire_frame frame;
-                int rc = wire_link_receive(arbiter->link, &frame, err);
+                int rc = await_request(arbiter, err);
 
+                if (rc != 0)
+                        return rc;
+                rc = wire_link_receive(arbiter->link, &frame, err);
                 if (rc == ERR_UNREACHABLE)
                         return 0;
                 if (rc != 0)

@@ -16,8 +16,8 @@ int arbiter_new(struct wire_link *link, struct arbiter **ret_arbiter, struct err
 void arbiter_free(struct arbiter *arbiter);
 
 /*
- * Serves until the TCB closes (0) or breaks the protocol (an error). A request that fails is
- * answered with ptpm_error and does not end the arbiter.
+ * Serves until the TCB closes (0), breaks the protocol or the software pTPM's engine ends (an
+ * error). A request that fails is answered with ptpm_error and does not end the arbiter.
  */
 int arbiter_run(struct arbiter *arbiter, struct err *err) MUST_CHECK;
 

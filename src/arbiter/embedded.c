@@ -1,5 +1,6 @@
 #include "arbiter/embedded.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -121,15 +122,18 @@ static int on_side(void *arg, struct err *err)
 }
 
 /* Waits until fd is readable, serving the engine meanwhile. */
-static int wait_readable(struct embedded *embedded, int fd, struct err *err)
+static int wait_readable(struct embedded *embedded, int fd, int timeout_msec, struct err *err)
 {
         for (;;) {
                 struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
                                         {.fd = wire_link_fd(embedded->core), .events = POLLIN}};
                 bool ready = false;
+                const int n = poll(fds, 2, timeout_msec);
 
-                if (poll(fds, 2, START_TIMEOUT_MSEC) <= 0)
+                if (n == 0)
                         return err_set(err, ERR_TIMEOUT, "software pTPM does not answer");
+                if (n < 0 && errno != EINTR)
+                        return err_set_errno(err, errno, "wait for the software pTPM");
                 if (fds[1].revents != 0 && serve_core(embedded, &ready, err) != 0)
                         return err->code;
                 if (fds[0].revents != 0)
@@ -144,7 +148,7 @@ static int request(struct embedded *embedded, const uint8_t *data, size_t len, c
 
         if (fd_send(embedded->control, data, len, fd, fd != NULL ? 1 : 0) != (ssize_t)len)
                 return err_set(err, ERR_UNREACHABLE, "software pTPM: control channel");
-        if (wait_readable(embedded, embedded->control, err) != 0 ||
+        if (wait_readable(embedded, embedded->control, START_TIMEOUT_MSEC, err) != 0 ||
             fd_read_exact(embedded->control, answer, sizeof(answer), err) != 0)
                 return err_wrap(err, "software pTPM: control channel");
         if (memcmp(answer, "\0\0\0\0", 4) != 0)
@@ -254,6 +258,11 @@ void embedded_options(struct embedded *embedded, struct tpm_fd_options *ret_opti
                                                .side_fd = wire_link_fd(embedded->core),
                                                .side = on_side,
                                                .arg = embedded};
+}
+
+int embedded_wait(struct embedded *embedded, int fd, struct err *err)
+{
+        return wait_readable(embedded, fd, -1, err);
 }
 
 int embedded_dir(const struct embedded *embedded)

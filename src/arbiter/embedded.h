@@ -32,6 +32,12 @@ int embedded_open(const struct embedded_request *request, struct embedded **ret_
 /* How to reach it with tpm_open_fd(): its data socket, and its wishes to be stored served. */
 void embedded_options(struct embedded *embedded, struct tpm_fd_options *ret_options);
 
+/*
+ * Waits until fd has something to read, and serves the engine meanwhile. ERR_UNREACHABLE: the
+ * engine ended, and with it what was loaded and measured.
+ */
+int embedded_wait(struct embedded *embedded, int fd, struct err *err) MUST_CHECK;
+
 /* The directory that its state is saved in; stays the embedded TPM's. */
 int embedded_dir(const struct embedded *embedded);
 

@@ -1,0 +1,39 @@
+"""Points at which strace kills a process: counting them, drawing some, telling how far it went."""
+
+import time
+
+
+def count(log, calls):
+    """How often each of these calls stands in a log of strace's."""
+    with open(log, encoding="ascii", errors="replace") as file:
+        names = [line.split("(", 1)[0] for line in file]
+    return {call: names.count(call) for call in calls if call in names}
+
+
+def draw(counts, points, chance):
+    """All of them, or some: the rarer calls, which end what the others began, are not left out."""
+    every = [(call, number) for call in counts for number in range(1, counts[call] + 1)]
+    if points is None:
+        return every
+    chosen = [(call, chance.randint(1, counts[call])) for call in counts]
+    return sorted(chosen + chance.sample(every, max(0, min(points, len(every)) - len(chosen))))
+
+
+class Tally:
+    """Says every now and then how many were tried, and in the end that most of them killed."""
+
+    def __init__(self, name, points):
+        self.name, self.points = name, points
+        self.tried = self.killed = 0
+        self.began = time.monotonic()
+
+    def add(self, killed):
+        self.tried += 1
+        self.killed += killed
+        if self.tried % 25 == 0 or self.tried == self.points:
+            print(f"# {self.name}: killed at {self.killed} of {self.tried} points, of "
+                  f"{self.points}, in {time.monotonic() - self.began:.0f} s", flush=True)
+
+    def finish(self):
+        if self.killed < self.points // 2:
+            raise AssertionError(f"{self.name}: hardly ever killed")
