@@ -370,13 +370,18 @@ static int on_second_persist(void *user, const struct engine_persist *persist, s
 static const struct engine_host_ops second_ops = {
     on_second_ready, on_second_persist, on_event, on_died, on_ask, NULL};
 
-/* A QEMU that is gone counts as gone although its engine has not said so yet. */
 static void reap_gone(struct bound_peer *peer)
 {
         struct pollfd polled = {.fd = peer == NULL ? -1 : peer->watch, .events = POLLRDHUP};
 
         if (peer != NULL && poll(&polled, 1, 0) > 0)
                 peer_free(peer);
+}
+
+void bound_reap_gone(struct bound *bound)
+{
+        reap_gone(bound->second);
+        reap_gone(bound->first);
 }
 
 static int start_engine(struct bound_peer *peer, int fd, struct err *err)
@@ -452,11 +457,22 @@ static struct bound_peer *new_left_peer(struct bound *bound, const struct kept_f
         return peer;
 }
 
-/* One that connected and for which no engine was started. */
+static bool is_kept_as(const struct bound_peer *peer, const char *name)
+{
+        char own[SUPERVISOR_NAME_MAX + 1];
+
+        if (peer == NULL)
+                return false;
+        keep_name(peer, own);
+        return strcmp(own, name) == 0;
+}
+
+/* One that connected and for which no engine was started. It stays kept meanwhile. */
 static void start_anew(struct bound *bound, struct keeper_left *left)
 {
-        keeper_drop(bound->tcb->keeper, left->name);
         bound_welcome(bound, TAKE_FD(left->fds[0]));
+        if (!is_kept_as(bound->first, left->name) && !is_kept_as(bound->second, left->name))
+                keeper_drop(bound->tcb->keeper, left->name);
 }
 
 int bound_adopt_first(struct bound *bound, struct keeper_left *engine, struct err *err)
@@ -548,8 +564,7 @@ void bound_welcome(struct bound *bound, int fd)
         struct err err = {0};
         int AUTO_FD taken = fd;
 
-        reap_gone(bound->second);
-        reap_gone(bound->first);
+        bound_reap_gone(bound);
         if (add_peer(bound, taken, &err) != 0)
                 log_warning((&(struct log_fields){.vm = bound->instance->stored.name, .err = &err}),
                             "a QEMU is turned away at %s", bound->socket.path);

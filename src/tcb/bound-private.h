@@ -32,6 +32,9 @@ struct bound {
         struct bound_peer *second;
 };
 
+/* Forgets QEMUs that are gone although their engines have not said so yet. */
+void bound_reap_gone(struct bound *bound);
+
 /* Takes fd, a new connection. What is refused is logged. */
 void bound_welcome(struct bound *bound, int fd);
 

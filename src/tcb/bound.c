@@ -57,10 +57,13 @@ bool bound_is_record(struct bytes config)
 
 static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
-        int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+        int peer;
 
         (void)source;
         (void)revents;
+        /* First: from here until it is kept the connection ends with us, if we die. */
+        bound_reap_gone(user);
+        peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
         if (peer >= 0)
                 bound_welcome(user, peer);
         return 0;
