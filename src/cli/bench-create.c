@@ -119,7 +119,7 @@ static int measure_setup(const char *dir, struct times *times, struct err *err)
 
 static bool is_wanted(const struct creates *creates, const char *name)
 {
-        return creates->only == NULL || strncmp(name, creates->only, strlen(creates->only)) == 0;
+        return bench_is_wanted(creates->only, name);
 }
 
 static int run_round(struct creates *creates, const char *dir, struct err *err)

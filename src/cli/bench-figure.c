@@ -1,6 +1,7 @@
 #include "cli/bench-figure.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 double bench_now_us(void)
@@ -30,4 +31,9 @@ double bench_median(double *values, size_t n)
                 return 0;
         bench_sort(values, n);
         return values[n / 2];
+}
+
+bool bench_is_wanted(const char *only, const char *name)
+{
+        return only == NULL || strncmp(name, only, strlen(only)) == 0;
 }

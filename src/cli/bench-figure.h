@@ -4,6 +4,7 @@
 #ifndef CLI_BENCH_FIGURE_H
 #define CLI_BENCH_FIGURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Microseconds of the monotonic clock. */
@@ -14,5 +15,8 @@ void bench_sort(double *values, size_t n);
 
 /* The median; 0 of none. Sorts them. */
 double bench_median(double *values, size_t n);
+
+/* Whether this figure was asked for: its name begins with only, or only is NULL. */
+bool bench_is_wanted(const char *only, const char *name);
 
 #endif

@@ -29,7 +29,8 @@ struct fleet {
         struct bench_target target; /* the host */
         struct member *members;
         size_t n;
-        double idle_kb; /* of the whole machine, with every vTPM made and none alive */
+        const char *only; /* NULL: all figures */
+        double idle_kb;   /* of the whole machine, with every vTPM made and none alive */
 };
 
 static const uint8_t startup[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x44, 0, 0};
@@ -178,29 +179,39 @@ static int measure_wakes(struct cli *cli, struct fleet *fleet, struct err *err)
                                    err);
 }
 
+static bool is_wanted(const struct fleet *fleet, const char *name)
+{
+        return bench_is_wanted(fleet->only, name);
+}
+
+static bool is_memory_wanted(const struct fleet *fleet)
+{
+        return is_wanted(fleet, "memory-live") || is_wanted(fleet, "memory-parked");
+}
+
 static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
 {
-        double base;
+        double base = 0;
         int rc = bench_target_start_host(cli, fleet->dir, &fleet->target, err);
 
         if (rc == 0)
                 rc = for_all(cli, fleet, create_one, "make", err);
-        if (rc != 0)
-                return rc;
-        base = swtpm_kb(cli, fleet);
-        rc = bench_memory_settled(&fleet->idle_kb, err);
+        if (rc == 0 && is_wanted(fleet, "memory-live"))
+                base = swtpm_kb(cli, fleet);
+        if (rc == 0 && is_memory_wanted(fleet))
+                rc = bench_memory_settled(&fleet->idle_kb, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, start_one, "start", err);
-        if (rc == 0)
+        if (rc == 0 && is_wanted(fleet, "memory-live"))
                 rc = print_memory(cli, fleet, "memory-live", base, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, park_one, "park", err);
         /* The TCB gives back what parking left over after a quiet second. */
         if (rc == 0)
                 (void)nanosleep(&(struct timespec){.tv_sec = QUIET_SEC}, NULL);
-        if (rc == 0)
+        if (rc == 0 && is_wanted(fleet, "memory-parked"))
                 rc = print_memory(cli, fleet, "memory-parked", 0, err);
-        return rc != 0 ? rc : measure_wakes(cli, fleet, err);
+        return rc != 0 || !is_wanted(fleet, "wake") ? rc : measure_wakes(cli, fleet, err);
 }
 
 static void clean_up(struct cli *cli, struct fleet *fleet)
@@ -217,9 +228,9 @@ static void clean_up(struct cli *cli, struct fleet *fleet)
                 cli_note(cli, "%s", err.text);
 }
 
-int bench_fleet(struct cli *cli, const char *base, size_t n, struct err *err)
+int bench_fleet(struct cli *cli, const char *base, size_t n, const char *only, struct err *err)
 {
-        struct fleet fleet = {.target = BENCH_TARGET_NONE, .n = n};
+        struct fleet fleet = {.target = BENCH_TARGET_NONE, .n = n, .only = only};
         int rc;
 
         if (snprintf(fleet.dir, sizeof(fleet.dir), "%s/catena-fleet-XXXXXX", base) >=

@@ -11,7 +11,11 @@
 
 #define BENCH_FLEET_MAX 9000 /* two descriptors each, of 20000 */
 
-/* Prints the figures memory-live, memory-parked and wake of n vTPMs, with states below base. */
-int bench_fleet(struct cli *cli, const char *base, size_t n, struct err *err) MUST_CHECK;
+/*
+ * Prints the figures memory-live, memory-parked and wake of n vTPMs, with states below base; only
+ * those whose names begin with only, if it is not NULL.
+ */
+int bench_fleet(struct cli *cli, const char *base, size_t n, const char *only,
+                struct err *err) MUST_CHECK;
 
 #endif

@@ -306,13 +306,37 @@ static int start(struct cli *cli, struct bench *bench, struct err *err)
 
 static bool is_wanted(const struct bench *bench, const char *name)
 {
-        return bench->only == NULL || strncmp(name, bench->only, strlen(bench->only)) == 0;
+        return bench_is_wanted(bench->only, name);
+}
+
+static bool is_fleet_wanted(const struct bench *bench)
+{
+        return is_wanted(bench, "memory-live") || is_wanted(bench, "memory-parked") ||
+               is_wanted(bench, "wake");
+}
+
+static bool is_create_wanted(const struct bench *bench)
+{
+        return is_wanted(bench, "create-p256") || is_wanted(bench, "create-full") ||
+               is_wanted(bench, "create-pool");
+}
+
+static bool is_command_wanted(const struct bench *bench)
+{
+        bool wanted = is_wanted(bench, "nv-increment-floor") || is_wanted(bench, "group-commit-64");
+
+        for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
+                wanted = wanted || is_wanted(bench, figures[i].name);
+        return wanted;
 }
 
 static int run_all(struct cli *cli, struct bench *bench, struct err *err)
 {
-        int rc = start(cli, bench, err);
+        int rc;
 
+        if (!is_command_wanted(bench) && !is_create_wanted(bench))
+                return 0;
+        rc = start(cli, bench, err);
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(figures); i++)
                 if (is_wanted(bench, figures[i].name))
                         rc = measure(cli, bench, i, err);
@@ -320,16 +344,9 @@ static int run_all(struct cli *cli, struct bench *bench, struct err *err)
                 rc = measure_floor(cli, bench, err);
         if (rc == 0 && is_wanted(bench, "group-commit-64"))
                 rc = measure_group(cli, bench, err);
-        if (rc == 0 && (is_wanted(bench, "create-p256") || is_wanted(bench, "create-full") ||
-                        is_wanted(bench, "create-pool")))
+        if (rc == 0 && is_create_wanted(bench))
                 rc = bench_create(cli, &bench->ours, bench->dir, bench->only, err);
         return rc;
-}
-
-static bool is_fleet_wanted(const struct bench *bench)
-{
-        return is_wanted(bench, "memory-live") || is_wanted(bench, "memory-parked") ||
-               is_wanted(bench, "wake");
 }
 
 static void clean_up(struct cli *cli, struct bench *bench)
@@ -378,7 +395,7 @@ static int run_vtpm(struct cli *cli, struct err *err)
                 rc = run_all(cli, &bench, err);
         clean_up(cli, &bench);
         if (rc == 0 && instances > 0 && is_fleet_wanted(&bench) && !cli_interrupted())
-                rc = bench_fleet(cli, base, (size_t)instances, err);
+                rc = bench_fleet(cli, base, (size_t)instances, bench.only, err);
         return rc;
 }
 
