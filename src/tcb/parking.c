@@ -317,10 +317,11 @@ static int resume(struct instance *instance, struct err *err)
         if (state.len == 0)
                 rc = err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
                              instance->stored.name);
-        if (rc == 0)
-                rc = instance_use_up(instance, err);
+        /* The engine first, which loads it meanwhile. */
         if (rc == 0)
                 rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
+        if (rc == 0)
+                rc = instance_use_up(instance, err);
         store_blob_free(&state);
         return rc;
 }
@@ -381,7 +382,10 @@ static void on_byte(struct instance *instance)
                 wake(instance);
 }
 
-/* One at a time: what one of them sets off may end another. */
+/*
+ * One at a time: what one of them sets off may end another. That their states are used up is
+ * written at once: each guest waits for it.
+ */
 static int on_channels(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
         struct parking *parking = user;
@@ -392,6 +396,7 @@ static int on_channels(sd_event_source *source, int fd, uint32_t revents, void *
         (void)revents;
         for (int i = 0; i < WAKES_PER_TURN && epoll_wait(parking->watch, &event, 1, 0) == 1; i++)
                 on_byte(event.data.ptr);
+        commit_now(parking->host->commit);
         return 0;
 }
 

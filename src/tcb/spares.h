@@ -3,15 +3,17 @@
  * and a new one is made, without waiting for a process. A spare holds nothing of any vTPM: it has a
  * user id that nobody else has, its end of a core channel, and waits for whose it will be.
  *
- * They are replaced when the event loop has nothing else to do; whoever finds none forks an engine
- * as ever.
+ * They are replaced when nobody has taken one for SPARES_QUIET_USEC, since to fork and to warm one
+ * takes as much of a processor as a wake, which would wait for it; or at once if none is left.
+ * Whoever finds none forks an engine as ever.
  */
 #ifndef TCB_SPARES_H
 #define TCB_SPARES_H
 
 #include "base/spawn.h"
 
-#define SPARES_MAX 64
+#define SPARES_MAX        64
+#define SPARES_QUIET_USEC 3000
 
 struct instance_host;
 struct spares;
@@ -33,5 +35,8 @@ void spares_free(struct spares *spares);
  * as nice as the configuration says engines are, and suit nobody who wants another value.
  */
 bool spares_take(struct spares *spares, unsigned nice, struct spare *ret_spare) MUST_CHECK;
+
+/* How many stand ready. */
+size_t spares_count(const struct spares *spares);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -42,11 +43,13 @@ static int tear_down(void **state)
         return 0;
 }
 
-/* Until the loop has nothing to do. */
+/* Until all that are wanted are there. */
 static void settle(void)
 {
-        for (int i = 0; sd_event_run(host.event, 0) > 0; i++)
+        for (int i = 0; spares_count(host.spares) < config.spares; i++) {
                 assert_in_range(i, 0, TURNS_MAX);
+                assert_true(sd_event_run(host.event, UINT64_MAX) > 0);
+        }
 }
 
 static void open_spares(void)
@@ -150,6 +153,88 @@ static void the_oldest_is_taken_first(void **state)
         end(&first);
 }
 
+/* Forking one takes as much of a processor as a wake, which would wait for it. */
+static void replacing_them_waits_while_there_are_others(void **state)
+{
+        struct spare spares[SPARES + 1];
+
+        (void)state;
+        open_spares();
+        assert_true(spares_take(host.spares, 1, &spares[0]));
+        assert_int_equal(sd_event_run(host.event, 0), 0);
+        assert_int_equal(spares_count(host.spares), SPARES - 1);
+        settle();
+        end(&spares[0]);
+        assert_int_equal(take_all(spares), SPARES);
+        assert_true(sd_event_run(host.event, 0) > 0); /* the last one: at once */
+        for (int i = 0; i < SPARES; i++)
+                end(&spares[i]);
+}
+
+/* The zygote has been asked and has not answered yet. */
+static void empty_and_ask(struct spare *ret_spares)
+{
+        assert_int_equal(take_all(ret_spares), SPARES);
+        for (int i = 0; i < SPARES; i++)
+                end(&ret_spares[i]);
+        assert_true(sd_event_run(host.event, 0) > 0);
+        assert_int_equal(spares_count(host.spares), 0);
+}
+
+static void one_that_is_on_its_way_is_waited_for(void **state)
+{
+        struct spare spares[SPARES + 1];
+
+        (void)state;
+        open_spares();
+        empty_and_ask(spares);
+        assert_int_equal(take_all(spares), 1);
+        end(&spares[0]);
+        settle();
+}
+
+/* Whoever asks the zygote himself meanwhile gets his own, and this one is kept. */
+static void a_fork_in_between_gets_its_own(void **state)
+{
+        struct vmm_zygote_request request = {.uid = 719999, .control = -1};
+        struct spawn_child child;
+        struct spare spares[SPARES + 1];
+        struct err err = {0};
+        int core[2];
+
+        (void)state;
+        open_spares();
+        empty_and_ask(spares);
+        assert_ok(fd_socketpair(SOCK_SEQPACKET, core, &err), &err);
+        request.core = core[1];
+        assert_ok(vmm_zygote_fork(host.zygote, &request, &child, &err), &err);
+        assert_int_equal(spares_count(host.spares), 1);
+        assert_true(spares_take(host.spares, 1, &spares[0]));
+        assert_int_not_equal(spares[0].child.pid, child.pid);
+        end(&spares[0]);
+        fd_close(&core[0]);
+        fd_close(&core[1]);
+        spawn_kill(&child);
+}
+
+/* None comes of it, and the next zygote makes others. */
+static void a_zygote_that_dies_is_not_waited_for(void **state)
+{
+        struct spare spares[SPARES + 1];
+        struct spare spare;
+
+        (void)state;
+        open_spares();
+        assert_int_equal(kill(vmm_zygote_pid(host.zygote), SIGSTOP), 0);
+        empty_and_ask(spares);
+        assert_int_equal(kill(vmm_zygote_pid(host.zygote), SIGKILL), 0);
+        assert_false(spares_take(host.spares, 1, &spare));
+        settle();
+        assert_int_equal(take_all(spares), SPARES);
+        for (int i = 0; i < SPARES; i++)
+                end(&spares[i]);
+}
+
 static void nobody_gets_one_that_is_not_as_nice(void **state)
 {
         struct spare spare;
@@ -169,7 +254,7 @@ static void none_are_made_where_none_are_wanted(void **state)
         config.spares = 0;
         open_spares();
         assert_false(spares_take(host.spares, 1, &spare));
-        settle();
+        assert_int_equal(sd_event_run(host.event, 0), 0);
         assert_int_equal(vmm_zygote_pid(host.zygote), 0);
 }
 
@@ -187,9 +272,16 @@ static void all_end_with_it(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            ROW(each_is_somebody_of_its_own),         ROW(a_dead_one_is_not_handed_out),
-            ROW(the_oldest_is_taken_first),           ROW(nobody_gets_one_that_is_not_as_nice),
-            ROW(none_are_made_where_none_are_wanted), ROW(all_end_with_it),
+            ROW(each_is_somebody_of_its_own),
+            ROW(a_dead_one_is_not_handed_out),
+            ROW(the_oldest_is_taken_first),
+            ROW(replacing_them_waits_while_there_are_others),
+            ROW(one_that_is_on_its_way_is_waited_for),
+            ROW(a_fork_in_between_gets_its_own),
+            ROW(a_zygote_that_dies_is_not_waited_for),
+            ROW(nobody_gets_one_that_is_not_as_nice),
+            ROW(none_are_made_where_none_are_wanted),
+            ROW(all_end_with_it),
         };
         return cmocka_run_group_tests_name("tcb-spares", tests, NULL, NULL);
 }

@@ -26,7 +26,9 @@ struct vmm_zygote {
         struct wire_link *link;
         uint32_t id;
         bool siblings;
-        int procs; /* -1: none */
+        int procs;            /* -1: none */
+        vmm_zygote_fn *asked; /* of vmm_zygote_ask(); NULL: it was told, or nobody asked */
+        void *asked_user;
 };
 
 int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err)
@@ -51,8 +53,20 @@ void vmm_zygote_set_siblings(struct vmm_zygote *zygote)
         zygote->siblings = true;
 }
 
+static void tell(struct vmm_zygote *zygote, struct spawn_child *child, const struct err *failure)
+{
+        vmm_zygote_fn *asked = TAKE(zygote->asked);
+
+        if (asked != NULL)
+                asked(zygote->asked_user, child, failure);
+}
+
 static void stop(struct vmm_zygote *zygote)
 {
+        struct err err = {0};
+
+        (void)err_set(&err, ERR_UNREACHABLE, "zygote: it ended");
+        tell(zygote, NULL, &err);
         wire_link_free(TAKE(zygote->link));
         spawn_kill(&zygote->child);
 }
@@ -219,16 +233,13 @@ static int send_request(struct vmm_zygote *zygote, const struct vmm_zygote_reque
 }
 
 /* 0, a failure that another zygote would share, or DIED. */
-static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
-               struct spawn_child *ret_child, struct err *err)
+static int receive(struct vmm_zygote *zygote, struct spawn_child *ret_child, struct err *err)
 {
         struct pollfd waiting = {.fd = wire_link_fd(zygote->link), .events = POLLIN};
         struct wire_frame frame;
         int n;
         int rc;
 
-        if (send_request(zygote, request, err) != 0)
-                return DIED;
         do
                 n = poll(&waiting, 1, ANSWER_MS);
         while (n < 0 && errno == EINTR);
@@ -243,12 +254,58 @@ static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *reque
         return rc;
 }
 
+static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+               struct spawn_child *ret_child, struct err *err)
+{
+        return send_request(zygote, request, err) != 0 ? DIED : receive(zygote, ret_child, err);
+}
+
+void vmm_zygote_settle(struct vmm_zygote *zygote)
+{
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        int rc;
+
+        if (zygote->asked == NULL)
+                return;
+        rc = receive(zygote, &child, &err);
+        if (rc == DIED)
+                stop(zygote);
+        else
+                tell(zygote, rc == 0 ? &child : NULL, rc == 0 ? NULL : &err);
+}
+
+int vmm_zygote_ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+                   vmm_zygote_fn *done, void *user, int *ret_fd, struct err *err)
+{
+        int rc;
+
+        vmm_zygote_settle(zygote);
+        rc = vmm_zygote_warm(zygote, err);
+        if (rc == 0 && send_request(zygote, request, err) != 0) {
+                *err = (struct err){0};
+                stop(zygote);
+                rc = vmm_zygote_warm(zygote, err);
+                if (rc == 0)
+                        rc = send_request(zygote, request, err);
+        }
+        if (rc != 0)
+                return err_wrap(err, "zygote");
+        zygote->asked = done;
+        zygote->asked_user = user;
+        *ret_fd = wire_link_fd(zygote->link);
+        return 0;
+}
+
 int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                     struct spawn_child *ret_child, struct err *err)
 {
-        const bool fresh = zygote->link == NULL;
-        int rc = vmm_zygote_warm(zygote, err);
+        bool fresh;
+        int rc;
 
+        vmm_zygote_settle(zygote);
+        fresh = zygote->link == NULL;
+        rc = vmm_zygote_warm(zygote, err);
         if (rc != 0)
                 return rc;
         rc = ask(zygote, request, ret_child, err);

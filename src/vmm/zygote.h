@@ -37,6 +37,20 @@ struct vmm_zygote_request {
 int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                     struct spawn_child *ret_child, struct err *err) MUST_CHECK;
 
+/* failure: NULL if child, which is taken, is there. */
+typedef void vmm_zygote_fn(void *user, struct spawn_child *child, const struct err *failure);
+
+/*
+ * The same without waiting: when *ret_fd, which stays the zygote's until done(user), has something
+ * to read, or whenever it suits, vmm_zygote_settle() calls done. So do the next ask or fork, and
+ * the zygote's end: one is asked at a time.
+ */
+int vmm_zygote_ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
+                   vmm_zygote_fn *done, void *user, int *ret_fd, struct err *err) MUST_CHECK;
+
+/* Waits for what was asked, if it was, and tells. */
+void vmm_zygote_settle(struct vmm_zygote *zygote);
+
 /* Writes its number, and that of every one that replaces it, to this cgroup.procs; not taken. */
 void vmm_zygote_set_cgroup(struct vmm_zygote *zygote, int procs);
 
