@@ -17,6 +17,7 @@
 #define KEPT_MAX       512 /* parked, and their memory is given back however busy it is */
 #define TICK_USEC      1000000
 #define MEMINFO_MAX    16384
+#define REMINDER_TRIES 60 /* wakes in vain between two lines of the log */
 
 enum { CONTROL, DATA };
 
@@ -24,6 +25,9 @@ struct parked {
         struct instance *instance;
         int fds[2];
         struct engine_parked state; /* without its blob, which is in the store */
+        bool late;                  /* its guest waits, and the host cannot wake it now */
+        struct parked *late_next;
+        unsigned tries; /* in vain */
 };
 
 struct parking {
@@ -33,6 +37,7 @@ struct parking {
         sd_event_source *tick;
         struct instance *live; /* ring; who was asked last is at its end */
         size_t n_live;
+        struct parked *late;  /* tried again in the next second */
         uint64_t credit;      /* of asking, in parts of one question: parking_pace() */
         size_t n_kept;        /* parked since their memory was given back */
         size_t n_kept_before; /* of them at the last tick */
@@ -74,24 +79,43 @@ static int watch_channels(const struct parking *parking, struct parked *parked, 
         struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = parked->instance};
 
         for (int i = CONTROL; i <= DATA; i++)
-                if (epoll_ctl(parking->watch, EPOLL_CTL_ADD, parked->fds[i], &event) < 0)
+                if (epoll_ctl(parking->watch, EPOLL_CTL_ADD, parked->fds[i], &event) < 0 &&
+                    errno != EEXIST)
                         return err_set_errno(err, errno, "watch a parked vTPM");
         return 0;
 }
 
 /* The channels may live on in an engine: closing ours would not take them out. */
+static void unwatch_channels(const struct parking *parking, const struct parked *parked)
+{
+        for (int i = CONTROL; i <= DATA; i++)
+                (void)epoll_ctl(parking->watch, EPOLL_CTL_DEL, parked->fds[i], NULL);
+}
+
+static void forget_late(struct parking *parking, struct parked *parked)
+{
+        struct parked **at = &parking->late;
+
+        if (!parked->late)
+                return;
+        while (*at != parked)
+                at = &(*at)->late_next;
+        *at = parked->late_next;
+        parked->late = false;
+}
+
 static void release(struct instance *instance)
 {
-        const struct parking *parking = instance->host->parking;
+        struct parking *parking = instance->host->parking;
         struct parked *parked = TAKE(instance->parked);
 
         if (parked == NULL || parking == NULL)
                 return;
         commit_forget(instance->host->commit, parked);
-        for (int i = CONTROL; i <= DATA; i++) {
-                (void)epoll_ctl(parking->watch, EPOLL_CTL_DEL, parked->fds[i], NULL);
+        forget_late(parking, parked);
+        unwatch_channels(parking, parked);
+        for (int i = CONTROL; i <= DATA; i++)
                 fd_close(&parked->fds[i]);
-        }
         free(parked);
 }
 
@@ -297,6 +321,27 @@ static uint64_t clock_now(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static int load_volatile(struct instance *instance, struct store_blob *ret_state, struct err *err)
+{
+        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
+                                STORE_KIND_VOLATILE, ret_state, err);
+
+        if (rc == ERR_NOT_FOUND)
+                return err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is gone",
+                               instance->stored.name);
+        if (rc != 0)
+                return err_wrap(err, "wake vTPM %s", instance->stored.name);
+        if (ret_state->len > 0)
+                return 0;
+        store_blob_free(ret_state);
+        return err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
+                       instance->stored.name);
+}
+
+/*
+ * The engine serves nobody before the state is used up durably: one that was started in vain took
+ * nothing away.
+ */
 static int resume(struct instance *instance, struct err *err)
 {
         const struct parked *parked = instance->parked;
@@ -308,50 +353,85 @@ static int resume(struct instance *instance, struct err *err)
             .marks = parked->state.marks,
         };
         struct store_blob state;
-        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
-                                STORE_KIND_VOLATILE, &state, err);
+        int rc = load_volatile(instance, &state, err);
 
         if (rc != 0)
-                return err_wrap(err, "wake vTPM %s", instance->stored.name);
+                return rc;
         wake.volatile_state = (struct bytes){state.data, state.len};
-        if (state.len == 0)
-                rc = err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
-                             instance->stored.name);
-        /* The engine first, which loads it meanwhile. */
-        if (rc == 0)
-                rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
+        rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
+        store_blob_free(&state);
         if (rc == 0)
                 rc = instance_use_up(instance, err);
-        store_blob_free(&state);
+        if (rc != 0)
+                engine_host_free(TAKE(instance->engine));
         return rc;
 }
 
-static void wake(struct instance *instance)
+/* Another try may fail as well, but the state is where it was: the guest waits, as for a disk. */
+static void put_off(struct instance *instance, const struct err *err)
+{
+        struct parking *parking = instance->host->parking;
+        struct parked *parked = instance->parked;
+
+        if (parked->tries++ % REMINDER_TRIES == 0)
+                log_error((&(struct log_fields){.vm = instance->stored.name, .err = err}),
+                          "it does not wake now; it is tried each second, and its guest waits");
+        if (parked->late)
+                return;
+        unwatch_channels(parking, parked);
+        parked->late = true;
+        parked->late_next = parking->late;
+        parking->late = parked;
+}
+
+/* In the loop, which may end others. */
+static void try_late(struct parking *parking)
 {
         struct err err = {0};
-        int rc = resume(instance, &err);
 
-        if (rc != 0) {
-                log_error((&(struct log_fields){.vm = instance->stored.name, .err = &err}),
+        while (parking->late != NULL && watch_channels(parking, parking->late, &err) == 0)
+                forget_late(parking, parking->late);
+}
+
+static int wake(struct instance *instance, struct err *err)
+{
+        int rc = resume(instance, err);
+
+        if (rc == ERR_DAMAGED) {
+                log_error((&(struct log_fields){.vm = instance->stored.name, .err = err}),
                           "it does not wake");
-                instance_fail(instance, &err);
-                return;
+                instance_fail(instance, err);
+                return rc;
         }
+        if (rc != 0) {
+                put_off(instance, err);
+                return rc;
+        }
+        if (instance->parked->tries > 0)
+                log_info((&(struct log_fields){.vm = instance->stored.name}),
+                         "it wakes after %u tries", instance->parked->tries);
         /* It has its state and both channels; that the state is used up is not durable yet. */
         instance_keep(instance);
         release(instance);
         sm_move(&instance->sm, INSTANCE_WAKING);
+        return 0;
 }
 
 int parking_wake(struct instance *instance, commit_fn *done, void *user, struct err *err)
 {
+        int rc;
+
         if (instance->sm.state != INSTANCE_PARKED)
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));
         instance->park_done = done;
         instance->park_user = user;
-        wake(instance);
-        return 0;
+        rc = wake(instance, err);
+        /* Of one that ended done was told; of one that is tried again the caller hears now. */
+        if (rc == 0 || instance->sm.state != INSTANCE_PARKED)
+                return 0;
+        instance->park_done = NULL;
+        return rc;
 }
 
 static bool is_closed(int fd)
@@ -374,12 +454,14 @@ static void hang_up(struct instance *instance)
 
 static void on_byte(struct instance *instance)
 {
+        struct err ignored = {0}; /* logged */
+
         if (instance->sm.state == INSTANCE_PARKING)
                 go_on(instance);
         else if (is_closed(instance->parked->fds[CONTROL]))
                 hang_up(instance);
         else
-                wake(instance);
+                (void)!wake(instance, &ignored);
 }
 
 /*
@@ -483,6 +565,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *user)
         (void)usec;
         n = n < parking->n_live ? n : parking->n_live;
         give_back(parking);
+        try_late(parking);
         while (n-- > 0 && parking->live != NULL)
                 ask_next(parking);
         (void)sd_event_source_set_time_relative(source, TICK_USEC);

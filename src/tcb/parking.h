@@ -8,8 +8,10 @@
  *   live --engine_park--> parking --state durable--> parked --first byte--> waking --> live
  *
  * While it is parking its engine waits; a byte that comes first has it go on. A state is used up
- * durably before the woken engine serves anybody. Whatever fails on the way ends the instance, as
- * the death of an engine does: a guest never goes on with another TPM than its own.
+ * durably before the woken engine serves anybody. A wake for which the host lacks something now
+ * (processes, memory, a disk that can be read) is tried again each second, and the guest waits; a
+ * state that is damaged or gone ends the instance, as the death of an engine does: a guest never
+ * goes on with another TPM than its own.
  *
  * Operator-bound instances are not parked.
  */
@@ -32,7 +34,10 @@ void parking_free(struct parking *parking);
 int parking_park(struct instance *instance, bool idle_only, commit_fn *done, void *user,
                  struct err *err) MUST_CHECK;
 
-/* Wakes a parked one; done(user, 0) when it is live, done(user, 1) if it ended. */
+/*
+ * Wakes a parked one; done(user, 0) when it is live, done(user, 1) if it ended. An error: it stays
+ * parked, and is tried again.
+ */
 int parking_wake(struct instance *instance, commit_fn *done, void *user,
                  struct err *err) MUST_CHECK;
 
