@@ -170,7 +170,6 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
         struct err err = {0};
         int rc = send_frame(engine, engine_persist_code, 0, &persist, &err);
 
-        engine->unswept = true;
         if (rc == 0 && engine->core != NULL && !engine->draft)
                 rc = await_persisted(engine, &persist, &err);
         if (rc == 0)

@@ -1,7 +1,6 @@
 #include "engine/engine.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,6 +8,7 @@
 #include "engine/control.h"
 #include "engine/core.h"
 #include "engine/data.h"
+#include "engine/pages.h"
 #include "engine/vtpm.h"
 
 static const struct sm_state states[ENGINE_STATE_COUNT] = {
@@ -38,8 +38,8 @@ int engine_new_detached(struct engine **ret_engine, struct err *err)
                 return err_set(err, ERR_CONFLICT, "this process has an engine");
         in_use = true;
         sm_init(&engine->life, "engine", states, ENGINE_STATE_COUNT, ENGINE_WAITING, power_agrees);
-        stream_init(&engine->control, -1);
-        stream_init(&engine->data, -1);
+        stream_set_up(&engine->control, &engine->control_bytes);
+        stream_set_up(&engine->data, &engine->data_bytes);
         engine->passed_fd = -1;
         engine->watch.epoll = -1;
         engine->sandbox_words = "";
@@ -207,14 +207,22 @@ static int wait_for_channels(struct engine *engine, uint32_t revents[WATCH_SLOTS
 }
 
 /*
- * libtpms writes each save into a block of a quarter of a megabyte. Its pages are kept for the next
- * save while the guest goes on: to map, fault in and unmap them costs more than all else that the
- * engine does for one (main.c sets the limits).
+ * While the guest goes on everything is kept for the next command: to map, fault in and unmap the
+ * quarter of a megabyte that libtpms writes a save into costs more than all else that the engine
+ * does for one (main.c sets the limits). When it pauses, what commands and answers passed through
+ * is wiped, and their pages are given back.
  */
 static void sweep(struct engine *engine)
 {
         engine->unswept = false;
-        (void)malloc_trim(0);
+        stream_rest(&engine->control);
+        stream_rest(&engine->data);
+        if (engine->queue_len == 0)
+                pages_wipe(engine->queue, sizeof(engine->queue));
+        wire_link_rest(engine->core);
+        vtpm_rest();
+        pages_give_back_variables();
+        pages_give_back_stack();
 }
 
 static int serve_once(struct engine *engine, struct err *err)
@@ -235,6 +243,8 @@ static int serve_once(struct engine *engine, struct err *err)
         if (n == 0 && engine->unswept)
                 sweep(engine);
         /* The TCB first; the guest's commands come last and cannot starve it. */
+        if (n > 0)
+                engine->unswept = true;
         if (revents[SLOT_CORE] != 0)
                 rc = core_receive(engine, err);
         if (rc == 0)

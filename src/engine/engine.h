@@ -70,10 +70,12 @@ struct engine {
         struct busy_wait answers;  /* of the TCB's to saves */
         struct busy_wait commands; /* of the guest's behind the last one */
         bool answered;             /* one of the guest's, in the last turn */
-        bool unswept;              /* a save left memory behind that nobody uses */
+        bool unswept;              /* commands left memory behind that nobody uses */
         const char *sandbox_words;
-        struct engine_queued queue[ENGINE_QUEUE_MAX];
         size_t queue_len;
+        struct engine_queued queue[ENGINE_QUEUE_MAX];
+        struct stream_buffers control_bytes;
+        struct stream_buffers data_bytes;
 };
 
 /* Takes the descriptors; control_fd may be -1 (a TPM for the TCB alone). */

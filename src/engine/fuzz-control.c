@@ -48,7 +48,7 @@ static int make_orphan(struct err *err)
 
 static void feed(struct stream *stream, struct bytes bytes)
 {
-        size_t room = sizeof(stream->in) - stream->in_len;
+        size_t room = STREAM_BUFFER_MAX - stream->in_len;
         size_t n = bytes.len < room ? bytes.len : room;
 
         if (n > 0)

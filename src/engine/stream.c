@@ -4,6 +4,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "engine/pages.h"
+
+void stream_set_up(struct stream *stream, struct stream_buffers *buffers)
+{
+        stream->in = buffers->in;
+        stream->out = buffers->out;
+        stream_init(stream, -1);
+}
+
 void stream_init(struct stream *stream, int fd)
 {
         stream->fd = fd;
@@ -17,15 +26,21 @@ void stream_close(struct stream *stream)
 {
         fd_close(&stream->fd);
         /* Commands and answers can carry authorisation values. */
-        explicit_bzero(stream->in, sizeof(stream->in));
-        explicit_bzero(stream->out, sizeof(stream->out));
         stream_init(stream, -1);
+        stream_rest(stream);
+}
+
+void stream_rest(struct stream *stream)
+{
+        pages_wipe(stream->in + stream->in_len, STREAM_BUFFER_MAX - stream->in_len);
+        if (!stream_has_output(stream))
+                pages_wipe(stream->out, STREAM_BUFFER_MAX);
 }
 
 int stream_fill(struct stream *stream, int *ret_fds, size_t *ret_n_fds)
 {
         uint8_t *at = stream->in + stream->in_len;
-        size_t room = sizeof(stream->in) - stream->in_len;
+        size_t room = STREAM_BUFFER_MAX - stream->in_len;
         ssize_t k;
 
         if (ret_fds != NULL) {
@@ -75,7 +90,7 @@ int stream_send(struct stream *stream, struct bytes data)
         if (sent < 0)
                 return ERR_IO;
         left = data.len - (size_t)sent;
-        if (left > sizeof(stream->out) - stream->out_len)
+        if (left > STREAM_BUFFER_MAX - stream->out_len)
                 return ERR_LIMIT;
         if (left > 0)
                 memcpy(stream->out + stream->out_len, data.data + sent, left);

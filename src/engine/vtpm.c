@@ -4,6 +4,7 @@
 #include <libtpms/tpm_library.h>
 #include <libtpms/tpm_nvfilename.h>
 #include <libtpms/tpm_tis.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,6 +345,20 @@ struct bytes vtpm_process(struct bytes command)
             tpm.response_len > ENGINE_COMMAND_MAX)
                 return vtpm_error_response(VTPM_RC_FAILURE);
         return (struct bytes){tpm.response, tpm.response_len};
+}
+
+void vtpm_rest(void)
+{
+        if (tpm.response != NULL)
+                explicit_bzero(tpm.response, tpm.response_cap);
+        free(tpm.response);
+        tpm.response = NULL;
+        tpm.response_len = 0;
+        tpm.response_cap = 0;
+        (void)malloc_trim(0);
+        /* Down to where the blocks of the last command were. Without memory it stays. */
+        (void)blob_set(&tpm.permanent, tpm.permanent.data, tpm.permanent.len);
+        (void)malloc_trim(0);
 }
 
 struct bytes vtpm_error_response(uint32_t code)

@@ -68,6 +68,9 @@ void vtpm_set_locality(uint8_t locality);
 /* Runs one command. The response is valid until the next one. The TPM must be on. */
 struct bytes vtpm_process(struct bytes command);
 
+/* Wipes and frees what the last response was in, and gives what is free in the heap back. */
+void vtpm_rest(void);
+
 /* A response that is only a code (tag TPM_ST_NO_SESSIONS), in a static buffer. */
 struct bytes vtpm_error_response(uint32_t code);
 

@@ -151,6 +151,7 @@ int warm_up(struct err *err)
 
         if (rc == 0)
                 rc = warm_rehearse(err);
+        vtpm_rest();
         fill_holes();
         return rc == 0 ? 0 : err_wrap(err, "warm up");
 }

@@ -230,6 +230,7 @@ static int serve_one(struct wire_link *link, pid_t *ret_pid, struct err *err)
                 rc = check_request(&plan.request, err);
         if (rc != 0)
                 return rc;
+        wire_link_rest(link); /* a copy needs the memory for its own */
         *ret_pid = clone_best(&pidfd);
         errnum = errno;
         if (*ret_pid == 0) {

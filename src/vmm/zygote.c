@@ -16,9 +16,16 @@
 #include "wire/zygote.h"
 
 #define CHANNEL_FD 3
-#define ANSWER_MS  10000
-#define PROC_MAX   8192
-#define DIED       1 /* ask(): the zygote is gone, nothing was forked */
+
+/*
+ * glibc's lists of small blocks for each thread would keep them from being joined and given back;
+ * engines have one thread and thousands of them are alive.
+ */
+#define ZYGOTE_MALLOC "GLIBC_TUNABLES=glibc.malloc.tcache_count=0"
+
+#define ANSWER_MS 10000
+#define PROC_MAX  8192
+#define DIED      1 /* ask(): the zygote is gone, nothing was forked */
 
 struct vmm_zygote {
         char path[4096];
@@ -103,10 +110,12 @@ void vmm_zygote_set_cgroup(struct vmm_zygote *zygote, int procs)
 static int start(struct vmm_zygote *zygote, struct err *err)
 {
         static const char *const argv[] = {"catena-vtpm", "--zygote", NULL};
+        static const char *const env[] = {ZYGOTE_MALLOC, NULL};
         struct spawn_fd fds[] = {{2, 2}, {-1, CHANNEL_FD}};
         const struct spawn_request request = {
             .path = zygote->path,
             .argv = argv,
+            .env = env,
             .fds = fds,
             .n_fds = ARRAY_SIZE(fds),
             .isolate =

@@ -1,0 +1,74 @@
+#include "engine/pages.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/confine.h"
+
+#define PAGE      4096UL
+#define CHUNK     512
+#define STACK_MAX (128UL << 10) /* below the caller; the kernel keeps a megabyte below it free */
+
+/* Of what is called here. */
+#define FRAMES_MAX 1024
+
+/* The linker's: where the variables begin that have no value in the program, and where they end. */
+extern uint8_t edata[];
+extern uint8_t end[];
+
+static bool is_zero(const uint8_t *data, size_t n)
+{
+        return n == 0 || (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0);
+}
+
+void pages_wipe(void *data, size_t n)
+{
+        uint8_t *p = data;
+
+        for (size_t at = 0; at < n; at += CHUNK) {
+                const size_t len = n - at < CHUNK ? n - at : CHUNK;
+
+                if (!is_zero(p + at, len))
+                        explicit_bzero(p + at, len);
+        }
+}
+
+static void give_back(const uint8_t *from, const uint8_t *to)
+{
+        /* What is not mapped at all is not there to be given back; nothing else can be wrong. */
+        if (to > from)
+                (void)madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED);
+}
+
+void pages_give_back_zeros(void *data, size_t n)
+{
+        uint8_t *p = data;
+        uint8_t *from = p + (-(uintptr_t)p & (PAGE - 1));
+        uint8_t *const last = p + n - ((uintptr_t)(p + n) & (PAGE - 1));
+
+        if (CONFINE_SANITIZED)
+                return;
+        for (uint8_t *at = from; at < last; at += PAGE) {
+                if (is_zero(at, PAGE))
+                        continue;
+                give_back(from, at);
+                from = at + PAGE;
+        }
+        give_back(from, last);
+}
+
+void pages_give_back_variables(void)
+{
+        pages_give_back_zeros(edata, (size_t)(end - edata));
+}
+
+void pages_give_back_stack(void)
+{
+        uint8_t *const here = (uint8_t *)__builtin_frame_address(0) - FRAMES_MAX;
+        uint8_t *const last = here - ((uintptr_t)here & (PAGE - 1));
+
+        if (!CONFINE_SANITIZED)
+                give_back(last - STACK_MAX, last);
+}
