@@ -1,8 +1,12 @@
 #include "tcb/keeper.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "base/log.h"
@@ -25,6 +29,7 @@ struct keeper {
         void *user;
         struct keeper_left *left[LEFT_BUCKETS];
         size_t n_left;
+        struct keeper_left *unusable; /* of other kinds of descriptors than their records' */
         struct watched *watched;
         struct secret *key;
         char why[201];
@@ -63,16 +68,24 @@ static struct keeper_left *take_out(struct keeper *keeper, struct keeper_left **
         return left;
 }
 
+/* Where what is left under this name hangs, or the end of its bucket. */
+static struct keeper_left **find(struct keeper *keeper, const char *name)
+{
+        struct keeper_left **at = &keeper->left[bucket_of(name)];
+
+        while (*at != NULL && strcmp((*at)->name, name) != 0)
+                at = &(*at)->next;
+        return at;
+}
+
 struct keeper_left *keeper_take(struct keeper *keeper, const char *name)
 {
         struct keeper_left **at;
 
         if (keeper == NULL || keeper->n_left == 0)
                 return NULL;
-        for (at = &keeper->left[bucket_of(name)]; *at != NULL; at = &(*at)->next)
-                if (strcmp((*at)->name, name) == 0)
-                        return take_out(keeper, at);
-        return NULL;
+        at = find(keeper, name);
+        return *at == NULL ? NULL : take_out(keeper, at);
 }
 
 struct keeper_left *keeper_take_any(struct keeper *keeper, const char *begin)
@@ -118,13 +131,70 @@ static int read_record(struct bytes record, size_t n_fds, const struct wire_mess
         return 0;
 }
 
+/* What the descriptors of a record must be: nobody who uses them looks again. */
+enum fd_kind { FD_NONE, FD_SOCKET, FD_LISTENER, FD_PROCESS };
+
+static const struct {
+        uint16_t code;
+        enum fd_kind kinds[SUPERVISOR_FDS_MAX];
+} shapes[] = {
+    {kept_engine_code, {FD_SOCKET, FD_PROCESS}},
+    {kept_parked_code, {FD_SOCKET, FD_SOCKET}},
+    {kept_qemu_code, {FD_PROCESS, FD_SOCKET, FD_SOCKET}},
+    {kept_first_code, {FD_SOCKET}},
+    {kept_second_code, {FD_SOCKET, FD_SOCKET, FD_PROCESS}},
+    {kept_socket_code, {FD_LISTENER}},
+    {kept_server_code, {FD_LISTENER}},
+};
+
+static bool is_kind(int fd, enum fd_kind kind)
+{
+        int listens = 0;
+        socklen_t size = sizeof(listens);
+
+        if (kind == FD_PROCESS) /* alive, ended, or not ours to signal */
+                return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno != EBADF;
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
+               (listens != 0) == (kind == FD_LISTENER);
+}
+
+static bool is_usable(const struct keeper_left *left)
+{
+        size_t row = 0;
+
+        while (row < ARRAY_SIZE(shapes) && shapes[row].code != left->message->code)
+                row++;
+        for (size_t i = 0; row < ARRAY_SIZE(shapes) && i < left->n_fds; i++)
+                if (!is_kind(left->fds[i], shapes[row].kinds[i]))
+                        return false;
+        return row < ARRAY_SIZE(shapes);
+}
+
+/* One that makes no sense goes to nobody; what there is of it ends when it is dropped. */
+static int place(struct keeper *keeper, struct keeper_left *left, struct err *err)
+{
+        struct keeper_left AUTO_LEFT *owned = left;
+        struct keeper_left **at = find(keeper, left->name);
+
+        if (*at != NULL)
+                return err_set(err, ERR_MALFORMED, "supervisor: %s twice", left->name);
+        if (is_usable(left)) {
+                keeper->n_left++;
+        } else {
+                log_warning(NULL, "%s is kept with descriptors of another kind", left->name);
+                at = &keeper->unusable;
+        }
+        left->next = *at;
+        *at = TAKE(owned);
+        return 0;
+}
+
 static int add_left(struct keeper *keeper, struct wire_frame *frame, struct err *err)
 {
         struct supervisor_keep1 kept; /* all three are alike */
         const struct wire_message *message;
         struct keeper_left *left;
         struct bytes payload;
-        size_t bucket;
         int rc = wire_frame_decode(frame, &kept, sizeof(kept), err);
 
         if (rc == 0)
@@ -141,11 +211,7 @@ static int add_left(struct keeper *keeper, struct wire_frame *frame, struct err 
         left->len = payload.len;
         for (; left->n_fds < message->n_fds; left->n_fds++)
                 left->fds[left->n_fds] = TAKE_FD(frame->fds[left->n_fds]);
-        bucket = bucket_of(left->name);
-        left->next = keeper->left[bucket];
-        keeper->left[bucket] = left;
-        keeper->n_left++;
-        return 0;
+        return place(keeper, left, err);
 }
 
 /* The channel ------------------------------------------------------------------------------------
@@ -240,6 +306,11 @@ void keeper_free(struct keeper *keeper)
         for (size_t i = 0; i < LEFT_BUCKETS; i++)
                 while (keeper->left[i] != NULL)
                         keeper_left_free(take_out(keeper, &keeper->left[i]));
+        while (keeper->unusable != NULL) {
+                struct keeper_left AUTO_LEFT *left = keeper->unusable;
+
+                keeper->unusable = left->next;
+        }
         drop_watched(keeper);
         wire_event_free(keeper->event);
         wire_link_free(keeper->link);
@@ -432,6 +503,12 @@ void keeper_serve(struct keeper *keeper)
                         log_warning(NULL, "%s was kept for nobody", left->name);
                         keeper_drop(keeper, left->name);
                 }
+        while (keeper->unusable != NULL) {
+                struct keeper_left AUTO_LEFT *left = keeper->unusable;
+
+                keeper->unusable = left->next;
+                keeper_drop(keeper, left->name);
+        }
         if (send_message(keeper, supervisor_serving_code, &serving, NULL, &err) != 0)
                 log_error((&(struct log_fields){.err = &err}), "the supervisor cannot be told");
 }
