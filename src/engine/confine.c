@@ -30,6 +30,7 @@ static const struct sandbox_call calls[] = {
     SANDBOX_ALLOW(munmap),
     SANDBOX_ALLOW(mremap),
     SANDBOX_ALLOW(madvise),
+    SANDBOX_ALLOW(mincore),
     /* Entropy and time. */
     SANDBOX_ALLOW(getrandom),
     SANDBOX_ALLOW(clock_gettime),

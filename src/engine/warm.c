@@ -9,6 +9,7 @@
 #include "engine/confine.h"
 #include "engine/interpose-prime.h"
 #include "engine/interpose-test.h"
+#include "engine/pages.h"
 #include "engine/vtpm.h"
 
 #define HOLE_MAX  32768 /* the largest first: what is left of them are smaller ones */
@@ -153,5 +154,6 @@ int warm_up(struct err *err)
                 rc = warm_rehearse(err);
         vtpm_rest();
         fill_holes();
+        pages_give_back_variables();
         return rc == 0 ? 0 : err_wrap(err, "warm up");
 }
