@@ -11,10 +11,11 @@
 
 #define NV_READ_MAX 1024 /* bytes that one TPM2_NV_Read gives */
 
-/* From CREATE to FLUSH for each key, then the others for each certificate. */
+/* From LOOK or CREATE to FLUSH for each key, then the others for each certificate. */
 enum step {
         STEP_STARTUP,
         STEP_ALGORITHMS,
+        STEP_LOOK,
         STEP_CREATE,
         STEP_KEEP,
         STEP_FLUSH,
@@ -33,6 +34,11 @@ static void put_algorithms(const struct manufacture *m, struct writer *w)
 {
         (void)m;
         command_put_get_algorithms(w);
+}
+
+static void put_look(const struct manufacture *m, struct writer *w)
+{
+        command_put_read_public(w, tpm_ek(m->sent.kind)->handle);
 }
 
 static void put_create(const struct manufacture *m, struct writer *w)
@@ -89,6 +95,18 @@ static int take_algorithms(struct manufacture *m, struct bytes response, struct 
         if (rc == 0)
                 memcpy(m->algorithms, digest, sizeof(m->algorithms));
         return rc;
+}
+
+/*
+ * Something is kept where this key belongs. What it is its guest chose: the key itself follows from
+ * the TPM's seed and its template.
+ */
+static int take_look(struct manufacture *m, struct bytes response, struct err *err)
+{
+        (void)response;
+        (void)err;
+        m->wanted |= (uint8_t)(1U << m->answered.kind);
+        return 0;
 }
 
 static int take_key(struct manufacture *m, struct bytes response, struct err *err)
@@ -152,6 +170,7 @@ static const struct {
 } steps[] = {
     [STEP_STARTUP] = {"startup", put_startup, take_nothing, 0, false, false},
     [STEP_ALGORITHMS] = {"algorithms", put_algorithms, take_algorithms, 0, false, false},
+    [STEP_LOOK] = {"look", put_look, take_look, 0, true, true},
     [STEP_CREATE] = {"create", put_create, take_key, 0, false, false},
     /* Kept already by an attempt that a crash cut short: the same key, from the same seed. */
     [STEP_KEEP] = {"keep", put_keep, take_nothing, RC_NV_DEFINED, false, false},
@@ -170,13 +189,20 @@ static struct manufacture_at next_cert(const struct manufacture *m, unsigned kin
                    : (struct manufacture_at){.step = STEP_SHUTDOWN};
 }
 
-/* The same for keys; the certificates come behind them. */
+static bool is_wanted(const struct manufacture *m, unsigned kind)
+{
+        return (m->wanted & (1U << kind)) != 0;
+}
+
+/* The same for keys, or whether there is one; the certificates come behind them. */
 static struct manufacture_at next_key(const struct manufacture *m, unsigned kind)
 {
-        while (kind < TPM_EK_COUNT && (m->wanted & (1U << kind)) == 0)
+        while (kind < TPM_EK_COUNT && !m->only_read && !is_wanted(m, kind))
                 kind++;
-        return kind < TPM_EK_COUNT ? (struct manufacture_at){STEP_CREATE, (enum tpm_ek_kind)kind}
-                                   : next_cert(m, 0);
+        if (kind == TPM_EK_COUNT)
+                return next_cert(m, 0);
+        return (struct manufacture_at){is_wanted(m, kind) ? STEP_CREATE : STEP_LOOK,
+                                       (enum tpm_ek_kind)kind};
 }
 
 static struct manufacture_at next_step(const struct manufacture *m, struct manufacture_at at)
@@ -186,6 +212,8 @@ static struct manufacture_at next_step(const struct manufacture *m, struct manuf
         switch (at.step) {
         case STEP_ALGORITHMS:
                 return next_key(m, 0);
+        case STEP_LOOK:
+                return next_key(m, (unsigned)at.kind + (is_wanted(m, at.kind) ? 0 : 1));
         case STEP_FLUSH:
                 return next_key(m, (unsigned)at.kind + 1);
         case STEP_CERT_SIZE:

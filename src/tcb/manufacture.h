@@ -37,7 +37,11 @@ struct manufacture_at {
 struct manufacture {
         struct engine_host *engine; /* the owner's, started with ENGINE_START_DRAFT */
         uint8_t wanted;             /* mask of 1 << enum tpm_ek_kind */
-        bool only_read; /* the TPM is somebody's already: its certificates are read, nothing kept */
+        /*
+         * The TPM is somebody's already: nothing is kept, the keys that it has at their handles are
+         * wanted too, and its certificates are read.
+         */
+        bool only_read;
         /* Once, after the last answer or the first that says no; may free all of this. */
         void (*done)(void *user, const struct err *failure);
         void *user;

@@ -13,6 +13,7 @@
 #define CC_NV_READ        0x14e
 #define CC_FLUSH_CONTEXT  0x165
 #define CC_NV_READ_PUBLIC 0x169
+#define CC_READ_PUBLIC    0x173
 #define CC_GET_CAPABILITY 0x17a
 
 #define RS_PASSWORD 0x40000009
@@ -106,6 +107,14 @@ void command_put_keep(struct writer *w, uint32_t object, uint32_t handle)
         writer_put_be32(w, object);
         put_empty_auth(w);
         writer_put_be32(w, handle);
+        finish(w, size_at);
+}
+
+void command_put_read_public(struct writer *w, uint32_t object)
+{
+        size_t size_at = put_header(w, TAG_NO_SESSIONS, CC_READ_PUBLIC);
+
+        writer_put_be32(w, object);
         finish(w, size_at);
 }
 

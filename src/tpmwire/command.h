@@ -22,6 +22,9 @@ void command_put_create_ek(struct writer *w, enum tpm_ek_kind kind);
 /* TPM2_EvictControl by the owner: keeps a loaded object at a persistent handle. */
 void command_put_keep(struct writer *w, uint32_t object, uint32_t handle);
 
+/* TPM2_ReadPublic. */
+void command_put_read_public(struct writer *w, uint32_t object);
+
 /* TPM2_GetCapability of all algorithms. */
 void command_put_get_algorithms(struct writer *w);
 
