@@ -15,7 +15,10 @@
 #define HOLE_MAX  32768 /* the largest first: what is left of them are smaller ones */
 #define HOLE_STEP 16    /* sizes of the allocator's */
 #define HOLES_MAX 100000
-#define HEAP_END  8192
+
+/* The allocator's, as it lays out blocks. */
+#define PAGE       4096
+#define CHUNK_HEAD 16
 
 #define EMPTY_AUTH 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0
 
@@ -95,7 +98,7 @@ static void fill_holes(void)
         size_t holes = 0;
 
         (void)malloc_trim(0);
-        end = (uintptr_t)sbrk(0) - HEAP_END;
+        end = (uintptr_t)sbrk(0);
         for (size_t size = HOLE_MAX; !CONFINE_SANITIZED && size > 0; size -= HOLE_STEP) {
                 void *got = malloc(size);
 
@@ -103,6 +106,27 @@ static void fill_holes(void)
                         got = malloc(size);
                 free(got);
         }
+}
+
+/* What a copy allocates then begins with a page, and most of them need no second one. */
+static void align_end(void)
+{
+        static void *volatile kept; /* else the compiler leaves out what nobody uses */
+        size_t used;
+
+        (void)malloc_trim(0); /* joins small blocks that were freed last */
+        kept = malloc(1);
+        used = ((uintptr_t)kept - CHUNK_HEAD) % PAGE;
+        free(kept);
+        (void)malloc_trim(0);
+        kept = CONFINE_SANITIZED ? NULL : malloc(PAGE - used - CHUNK_HEAD);
+}
+
+void warm_settle(void)
+{
+        fill_holes();
+        align_end();
+        pages_give_back_variables();
 }
 
 int warm_rehearse(struct err *err)
@@ -153,7 +177,5 @@ int warm_up(struct err *err)
         if (rc == 0)
                 rc = warm_rehearse(err);
         vtpm_rest();
-        fill_holes();
-        pages_give_back_variables();
         return rc == 0 ? 0 : err_wrap(err, "warm up");
 }

@@ -12,6 +12,12 @@
 int warm_up(struct err *err) MUST_CHECK;
 
 /*
+ * When everything is made that copies share: what is allocated from then on lies together, and away
+ * from what they share. A page that the zygote writes to between two forks is each copy's own, too.
+ */
+void warm_settle(void);
+
+/*
  * In a spare copy, while nobody waits for it: that TPM is woken, used and forgotten once more, so
  * that the pages that a wake writes to are the copy's own already.
  */

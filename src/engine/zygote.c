@@ -271,6 +271,8 @@ int zygote_run(struct zygote_child *ret_child, struct err *err)
                 rc = warm_up(err);
         if (rc == 0)
                 rc = confine_prepare(err);
+        /* The zygote's own, which it writes to between two forks, is already beside the copies'. */
+        warm_settle();
         if (rc == 0)
                 rc = wire_link_new(ZYGOTE_FD, &wire_zygote_protocol, WIRE_SERVER, &link, err);
         if (rc != 0)
