@@ -38,9 +38,10 @@ bench: all
 fuzz:
 	@tests/lib/fuzz --seconds $(SECONDS) $(NAME)
 
-# Ten minutes for every fuzz target, two at a time, and the long tests.
+# Ten minutes for every fuzz target, two at a time, the long tests, and clang's analyzer at length.
 soak:
 	@packaging/deps install $(LISTS)
+	@tests/lib/check clang-tidy-long
 	@tests/lib/fuzz --seconds 600 --jobs 2 $(NAME)
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --suite soak --no-suite unit --timeout-multiplier 0 --print-errorlogs
