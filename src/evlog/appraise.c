@@ -85,6 +85,10 @@ static void read_tcg_log(struct appraise_run *run)
         if (run->evidence->tcg_log.len == 0)
                 return;
         rc = tcglog_parse(run->evidence->tcg_log, &run->log, &err);
+        /* Its first record, which nothing measures, chooses what the others are held to. */
+        if (rc == 0 && run->log->format == TCGLOG_CCEL)
+                rc = err_set(&err, ERR_MALFORMED,
+                             "it is of a confidential VM's registers (CCEL), not of a TPM");
         if (rc == 0)
                 rc = replay_run(run->log, &run->replay, &err);
         if (is_our_failure(rc))

@@ -42,7 +42,7 @@ struct appraise_evidence {
         struct bytes signature;            /* TPMT_SIGNATURE */
         struct bytes nonce;                /* the qualifying data that the quote must carry */
         struct bytes ek;                   /* public area of the EK, if known: checks the signer */
-        struct bytes tcg_log;              /* binary_bios_measurements */
+        struct bytes tcg_log;              /* binary_bios_measurements; one of CCEL refuses */
         struct bytes ima_log;              /* binary or ascii_runtime_measurements */
         const struct pcr_values *values;   /* PCR values, where somebody read them */
         size_t n_values;

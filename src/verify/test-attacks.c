@@ -23,6 +23,7 @@ struct bent {
         struct writer tcg_log; /* the changed log */
         struct writer ima_log; /* the changed list */
         const char *one_bank;  /* only this one is in the log */
+        enum tcglog_format format;
 };
 
 static void bent_init(struct bent *bent, const struct judge_boot *boot)
@@ -31,6 +32,7 @@ static void bent_init(struct bent *bent, const struct judge_boot *boot)
 
         memset(bent, 0, sizeof(*bent));
         bent->boot = boot;
+        bent->format = TCGLOG_AGILE;
         assert_ok(tcglog_parse(judge_boot_file(boot, 0), &bent->log, &err), &err);
         assert_ok(ima_log_parse(judge_boot_file(boot, 1), &bent->ima_parsed, &err), &err);
         assert_true(bent->log->event_count < EVENTS_MAX - 64);
@@ -127,7 +129,7 @@ static void write_log(struct bent *bent)
 
         for (size_t i = 0; bent->one_bank == NULL && i < bent->log->bank_count; i++)
                 banks[i] = bent->log->banks[i].alg->name;
-        assert_ok(logbuild_begin(&build, &bent->tcg_log, TCGLOG_AGILE, banks, &err), &err);
+        assert_ok(logbuild_begin(&build, &bent->tcg_log, bent->format, banks, &err), &err);
         for (size_t i = 0; i < bent->n; i++)
                 write_event(bent, &build, &bent->events[i]);
         assert_int_equal(writer_check(&bent->tcg_log), 0);
@@ -300,6 +302,27 @@ static void sha1_only(struct bent *bent)
         bent->one_bank = "sha1";
 }
 
+/*
+ * One byte of the first record, which nothing measures, and the log is one of a confidential VM's
+ * registers: separators are then expected elsewhere, and Secure Boot's variables as well.
+ */
+static void as_registers(struct bent *bent)
+{
+        bent->format = TCGLOG_CCEL;
+}
+
+static void drop_separator_as_registers(struct bent *bent)
+{
+        drop_separator(bent);
+        as_registers(bent);
+}
+
+static void double_separator_as_registers(struct bent *bent)
+{
+        double_separator(bent);
+        as_registers(bent);
+}
+
 static void no_pcr(struct bent *bent)
 {
         kernel_file(bent)->pcr = TCGLOG_PCR_NONE;
@@ -443,6 +466,11 @@ static const struct {
     {"L-EMPTY", drop_all, AS_BOOTED, "log.replay"},
     {"L-EMPTY and zero PCRs", drop_all, AS_LOGGED, "log.empty"},
     {"L-BANK-UNEXT only SHA-1 is logged", sha1_only, AS_BOOTED, "log.replay"},
+    {"L-SPECID a log of registers", as_registers, AS_BOOTED, "log.malformed"},
+    {"L-SEP missing, as a log of registers", drop_separator_as_registers, AS_LOGGED,
+     "log.malformed"},
+    {"L-SEP doubled, as a log of registers", double_separator_as_registers, AS_LOGGED,
+     "log.malformed"},
     {"L-NOACTION PCR index 0xffffffff", no_pcr, AS_BOOTED, "log.malformed"},
     {"L-LEGACY PCR index 99", pcr_99, AS_BOOTED, "log.malformed"},
     {"L-DUP an event that never was", more_pcr, AS_BOOTED, "log.replay"},

@@ -73,6 +73,13 @@ static void cut(struct builder *b)
         b->host_tcg_log.len /= 2;
 }
 
+/* The first record's PCR index, which nothing measures. */
+static void of_registers(struct builder *b)
+{
+        extend_pcrs(b);
+        ((uint8_t *)(uintptr_t)b->host_tcg_log.data)[0] = 1;
+}
+
 static void one_event_less(struct builder *b)
 {
         extend_pcrs(b);
@@ -103,6 +110,7 @@ static const struct {
     {"L-DROP PCRs without a log", unlogged, PCR_NONE, "log.replay"},
     {"L-EMPTY a log of what the TPM never saw", not_measured, PCR_NONE, "log.replay"},
     {"L-TRUNC", cut, PCR_NONE, "log.malformed"},
+    {"L-SPECID a log of registers", of_registers, PCR_NONE, "log.malformed"},
     {"L-DROP the last event", one_event_less, PCR_NONE, "log.replay"},
     {"the firmware measures into the PCR of the host's software", logged, 13, "log.replay"},
     {"L-EMPTY hardware and no log", hardware, PCR_NONE, "log.missing"},

@@ -224,6 +224,12 @@ static void flip_host_log(struct evidence *e)
         builder_flip(e, "host/catena_log", -1);
 }
 
+/* Its first record's PCR index makes it a log of registers (CCEL). */
+static void host_log_of_registers(struct evidence *e)
+{
+        builder_flip(e, "host/catena_log", 0);
+}
+
 static void no_host_log(struct evidence *e)
 {
         evidence_remove(e, "host/catena_log");
@@ -363,6 +369,7 @@ static const struct {
     {"about.json no object", about_list, "bind.host", false},
     {"E-UUID-INJ kind of pTPM", about_unknown, "policy.ptpm", false},
     {"host log changed", flip_host_log, "log.malformed", false},
+    {"L-SPECID host log of registers", host_log_of_registers, "log.malformed", false},
     {"host log missing", no_host_log, "policy.host", false},
     {"challenge missing", no_challenge, "bind.challenge", false},
     {"challenge malformed", broken_challenge, "bind.challenge", false},

@@ -97,7 +97,7 @@ int host_log_read(struct bytes bytes, struct host_log *ret_log, struct err *err)
         if (rc != 0)
                 return rc;
         bank = tcglog_bank_index(tcg, hash_by_tpm_id(HASH_TPM_SHA256));
-        if (bank < 0 || tcg->pcr0_initial != 0)
+        if (bank < 0 || tcg->pcr0_initial != 0 || tcg->format != TCGLOG_AGILE)
                 return err_set(err, ERR_MALFORMED, "no log of a host's software");
         for (size_t i = 0; rc == 0 && i < tcg->event_count; i++)
                 if (tcglog_event_extends(&tcg->events[i]))
