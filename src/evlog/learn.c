@@ -91,6 +91,8 @@ static int learn_programs(struct lesson *l, struct err *err)
                     .alg = hash_by_name_len((const char *)entry->hash_name.data,
                                             entry->hash_name.len)};
 
+                if (entry->pcr != IMA_PCR)
+                        continue; /* nothing that is quoted tells of it */
                 if (entry == aggregate || digest.alg == NULL || entry->violation ||
                     entry->hash.len != digest.alg->size || entry->path.len >= sizeof(l->text))
                         continue; /* the new policy then refuses it, by name */

@@ -3,6 +3,7 @@
  * the others by the name of what changed. Needs the fixtures; without them only the rows about
  * empty evidence run.
  */
+#include "evlog/ima.h"
 #include "evlog/learn.h"
 
 #include "lib/test.h"
@@ -387,6 +388,54 @@ static void late_entries_are_not_verified(void **state)
         boot_done(&boot);
 }
 
+/*
+ * The kernel's entry of a file that never ran, with digests as they should be and another PCR than
+ * the quoted one: no check of the quote can tell of it, so nothing is learned from it.
+ */
+static void other_pcrs_teach_nothing(void **state)
+{
+        static const struct bytes evil = {(const uint8_t *)"/evil", 5};
+        struct ima_log AUTO_IMA_LOG *log = NULL;
+        struct policy AUTO_POLICY *policy = NULL;
+        struct writer AUTO_WRITER list = {0};
+        struct appraise_evidence evidence;
+        struct verdict verdict;
+        struct err err = {0};
+        struct boot boot;
+        uint8_t data[256], digest[HASH_SIZE_MAX];
+        const struct ima_entry *last;
+        struct bytes good = {0};
+
+        (void)state;
+        need_fixtures();
+        boot_load(&boot, "good");
+        good = blob(&boot, IMA_LOG);
+        assert_ok(ima_log_parse(good, &log, &err), &err);
+        last = &log->entries[log->count - 1];
+        assert_true(last->data.len <= sizeof(data) && last->path.len > evil.len);
+        memcpy(data, last->data.data, last->data.len);
+        memcpy(data + (last->path.data - last->data.data), evil.data, evil.len);
+        assert_ok(hash_digest(hash_by_name("sha1"), data, last->data.len, digest, &err), &err);
+        writer_init(&list, 1U << 20);
+        writer_put(&list, good.data, last->offset);
+        writer_put_le32(&list, 11);
+        writer_put(&list, digest, 20);
+        writer_put_le32(&list, (uint32_t)last->template.len);
+        writer_put_bytes(&list, last->template);
+        writer_put_le32(&list, (uint32_t)last->data.len);
+        writer_put(&list, data, last->data.len);
+        writer_put(&list, good.data + last->offset, good.len - last->offset);
+        evidence = evidence_of(&boot);
+        evidence.ima_log = writer_bytes(&list);
+        assert_ok(learn_policy(&evidence, "guest", "firmware", hash_by_name("sha256"), &policy,
+                               &verdict, &err),
+                  &err);
+        assert_int_equal(verdict.programs, 7);
+        for (size_t i = 0; i < policy->ima.count; i++)
+                assert_null(strstr(policy->ima.entries[i].name, "/evil"));
+        boot_done(&boot);
+}
+
 static void mixes_of_two_boots_refuse(void **state)
 {
         struct policy AUTO_POLICY *policy = NULL;
@@ -441,6 +490,7 @@ int main(void)
             cmocka_unit_test(missing_evidence_refuses),
             cmocka_unit_test(spoiled_evidence_refuses),
             cmocka_unit_test(late_entries_are_not_verified),
+            cmocka_unit_test(other_pcrs_teach_nothing),
             cmocka_unit_test(mixes_of_two_boots_refuse),
         };
 
