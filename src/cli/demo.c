@@ -395,9 +395,15 @@ static int step_replay(struct demo *demo, struct err *err)
 {
         struct evidence AUTO_EVIDENCE *fresh = NULL;
         uint8_t nonce[CHALLENGE_NONCE_SIZE];
+        struct bytes asked;
 
         say(demo, "Attack: host-a answers a new challenge with the evidence of the one before");
         if (collect_vm(demo, NULL, &fresh, nonce, err) != 0)
+                return err->code;
+        /* What was asked is the challenger's own record, so the answer is filed under it. */
+        if (!evidence_get(fresh, "challenge.json", &asked))
+                return err_set(err, ERR_FAILED, "there is no record of the challenge");
+        if (evidence_replace(demo->good, "challenge.json", asked, err) != 0)
                 return err->code;
         return judge(demo, "replayed", demo->good, nonce, false, err);
 }
@@ -462,12 +468,13 @@ static int summarise(struct demo *demo, struct err *err)
         json_decref(results);
         (void)quoted(demo->dir, dir);
         say(demo, "Done. The good boot was trusted, every attack was refused.");
-        cli_print(demo->cli,
-                  "\nEvidence and verdicts stay in %s; check one again with\n"
-                  "  %s evidence verify %s/evidence/good --policy %s/policy.json --ca "
-                  "%s/ca/ca.crt\n(within five minutes: verdicts age; later, add --at with the "
-                  "time in its challenge.json)\n",
-                  demo->dir, program_invocation_name, dir, dir, dir);
+        cli_print(
+            demo->cli,
+            "\nEvidence and verdicts stay in %s; check one again with\n"
+            "  %s evidence verify %s/evidence/good --policy %s/policy.json --ca "
+            "%s/ca/ca.crt\n(evidence ages: after five minutes it is said how old it is, and the "
+            "token has expired)\n",
+            demo->dir, program_invocation_name, dir, dir, dir);
         return 0;
 }
 

@@ -703,12 +703,30 @@ static void other_challenge(void **state)
         judge_refused(result, result->host, "Q-REPLAY", "bind.nonce");
 }
 
-/* V-STALL: a verdict ends with its evidence, whenever it is looked at. */
+static bool notes(const struct verify_machine *machine, const char *id)
+{
+        for (size_t i = 0; i < machine->reasons.count; i++)
+                if (machine->reasons.items[i].severity == REASON_NOTE &&
+                    strcmp(machine->reasons.items[i].id, id) == 0)
+                        return true;
+        return false;
+}
+
+/* V-STALL: a verdict ends with its evidence, whenever it is looked at, and then says how old. */
 static void verdicts_expire(void **state)
 {
         struct verify_result AUTO_VERIFY_RESULT *result = judge_plain(good, &here);
+        struct verify_result AUTO_VERIFY_RESULT *late = NULL;
+        const struct verify_request request = {
+            .evidence = good, .roots = &here.roots, .now = BUILDER_NOW + POLICY_AGE_DEFAULT + 1};
+        struct err err = {0};
 
         (void)state;
+        assert_false(notes(result->host, "bind.time"));
+        assert_ok(verify_evidence(&request, &late, &err), &err);
+        assert_true(notes(late->host, "bind.time"));
+        assert_int_equal(late->expires, result->expires);
+        assert_false(verify_is_current(late, request.now));
         assert_true(result->expires == BUILDER_NOW + POLICY_AGE_DEFAULT);
         assert_true(verify_is_current(result, BUILDER_NOW));
         assert_true(verify_is_current(result, result->expires));
