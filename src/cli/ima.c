@@ -296,6 +296,9 @@ static int run_show(struct cli *cli, struct err *err)
         if (rc != 0)
                 return rc;
         rc = ima_log_parse((struct bytes){data, len}, &log, err);
+        /* The kernel puts a boot_aggregate first: a list without entries is one that was cut. */
+        if (rc == 0 && log->count == 0)
+                rc = err_set(err, ERR_MALFORMED, "IMA entry 0 at byte 0: an empty list");
         if (rc != 0)
                 return err_wrap(err, "%s", cli_arg(cli, 0));
         return cli->format == CLI_JSON ? show_json(cli, log, err) : show_table(cli, log, err);
