@@ -92,6 +92,8 @@ void pages_give_back_stack(void)
         uint8_t *const here = (uint8_t *)__builtin_frame_address(0) - FRAMES_MAX;
         uint8_t *const last = here - ((uintptr_t)here & (PAGE - 1));
 
-        if (!CONFINE_SANITIZED)
-                give_back(last - STACK_MAX, last);
+        if (CONFINE_SANITIZED)
+                return;
+        give_back(last - STACK_MAX, last);
+        pages_wipe(last, (size_t)(here - last));
 }
