@@ -17,7 +17,8 @@
 #define SWTPMS        32
 #define WAKES_MAX     1000
 #define QUIET_SEC     4
-#define WAKE_GAP_NSEC 2000000 /* between two of them: each is measured by itself */
+#define WAKE_GAP_NSEC 2000000  /* between two of them: each is measured by itself */
+#define IDLE_GAP_NSEC 20000000 /* and the processors have gone to sleep */
 
 struct member {
         int control;
@@ -29,6 +30,7 @@ struct fleet {
         struct bench_target target; /* the host */
         struct member *members;
         size_t n;
+        size_t n_awake;   /* so many of them, the first ones */
         const char *only; /* NULL: all figures */
         double idle_kb;   /* of the whole machine, with every vTPM made and none alive */
 };
@@ -152,30 +154,52 @@ static int print_memory(struct cli *cli, const struct fleet *fleet, const char *
         return cli_print_json_line(cli, figure, err);
 }
 
+static const struct {
+        const char *name;
+        long gap_nsec;
+        size_t max; /* how many */
+} wakes[] = {
+    {"wake", WAKE_GAP_NSEC, WAKES_MAX},
+    {"wake-burst", 0, WAKES_MAX},
+    {"wake-idle", IDLE_GAP_NSEC, WAKES_MAX / 4},
+};
+
 /* From the first byte of a parked guest's command to its answer. */
-static int measure_wakes(struct cli *cli, struct fleet *fleet, struct err *err)
+static int wake_all(struct fleet *fleet, long gap_nsec, double *us, size_t n, struct err *err)
 {
         static const uint8_t get_random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16};
-        const size_t n = fleet->n < WAKES_MAX ? fleet->n : WAKES_MAX;
-        double AUTO_FREE *us = calloc(n, sizeof(*us));
-        int rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+        const struct timespec gap = {.tv_nsec = gap_nsec};
+        int rc = 0;
 
-        for (size_t i = 0; rc == 0 && i < n && !cli_interrupted(); i++) {
-                const struct timespec pause = {.tv_nsec = WAKE_GAP_NSEC};
+        for (size_t i = 0; rc == 0 && i < n; i++) {
                 double start;
 
-                (void)nanosleep(&pause, NULL);
+                if (cli_interrupted())
+                        return err_set(err, ERR_INTERRUPTED, "interrupted");
+                if (gap_nsec > 0)
+                        (void)nanosleep(&gap, NULL);
                 start = bench_now_us();
                 rc = run(fleet, i, get_random, sizeof(get_random), err);
                 us[i] = bench_now_us() - start;
         }
+        return rc == 0 ? 0 : err_wrap(err, "wake");
+}
+
+static int measure_wakes(struct cli *cli, struct fleet *fleet, size_t which, struct err *err)
+{
+        const size_t n = fleet->n < wakes[which].max ? fleet->n : wakes[which].max;
+        double AUTO_FREE *us = calloc(n + 1, sizeof(*us));
+        int rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
+                            : wake_all(fleet, wakes[which].gap_nsec, us, n, err);
+
         if (rc != 0)
-                return err_wrap(err, "wake");
+                return rc;
+        fleet->n_awake = n;
         bench_sort(us, n);
         return cli_print_json_line(cli,
-                                   json_pack("{s:s,s:f,s:f,s:s,s:I}", "name", "wake", "value",
-                                             us[n / 2], "p99", us[n * 99 / 100], "unit", "us", "n",
-                                             (json_int_t)n),
+                                   json_pack("{s:s,s:f,s:f,s:s,s:I}", "name", wakes[which].name,
+                                             "value", us[n / 2], "p99", us[n * 99 / 100], "unit",
+                                             "us", "n", (json_int_t)n),
                                    err);
 }
 
@@ -187,6 +211,40 @@ static bool is_wanted(const struct fleet *fleet, const char *name)
 static bool is_memory_wanted(const struct fleet *fleet)
 {
         return is_wanted(fleet, "memory-live") || is_wanted(fleet, "memory-parked");
+}
+
+/* The TCB gives back what parking left over after a quiet second. */
+static int park_all(struct fleet *fleet, struct err *err)
+{
+        int rc = 0;
+
+        if (fleet->n_awake == 0)
+                return 0;
+        for (; rc == 0 && fleet->n_awake > 0; fleet->n_awake--)
+                rc = park_one(fleet, fleet->n_awake - 1, err);
+        if (rc != 0)
+                return err_wrap(err, "park vTPM %zu", fleet->n_awake);
+        (void)nanosleep(&(struct timespec){.tv_sec = QUIET_SEC}, NULL);
+        return cli_interrupted() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
+}
+
+static int measure_parked(struct cli *cli, struct fleet *fleet, struct err *err)
+{
+        int rc = 0;
+
+        if (is_wanted(fleet, "memory-parked")) {
+                rc = park_all(fleet, err);
+                if (rc == 0)
+                        rc = print_memory(cli, fleet, "memory-parked", 0, err);
+        }
+        for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(wakes); i++) {
+                if (!is_wanted(fleet, wakes[i].name))
+                        continue;
+                rc = park_all(fleet, err);
+                if (rc == 0)
+                        rc = measure_wakes(cli, fleet, i, err);
+        }
+        return rc;
 }
 
 static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
@@ -202,16 +260,10 @@ static int run_all(struct cli *cli, struct fleet *fleet, struct err *err)
                 rc = bench_memory_settled(&fleet->idle_kb, err);
         if (rc == 0)
                 rc = for_all(cli, fleet, start_one, "start", err);
+        fleet->n_awake = fleet->n;
         if (rc == 0 && is_wanted(fleet, "memory-live"))
                 rc = print_memory(cli, fleet, "memory-live", base, err);
-        if (rc == 0)
-                rc = for_all(cli, fleet, park_one, "park", err);
-        /* The TCB gives back what parking left over after a quiet second. */
-        if (rc == 0)
-                (void)nanosleep(&(struct timespec){.tv_sec = QUIET_SEC}, NULL);
-        if (rc == 0 && is_wanted(fleet, "memory-parked"))
-                rc = print_memory(cli, fleet, "memory-parked", 0, err);
-        return rc != 0 || !is_wanted(fleet, "wake") ? rc : measure_wakes(cli, fleet, err);
+        return rc == 0 ? measure_parked(cli, fleet, err) : rc;
 }
 
 static void clean_up(struct cli *cli, struct fleet *fleet)

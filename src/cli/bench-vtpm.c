@@ -312,7 +312,8 @@ static bool is_wanted(const struct bench *bench, const char *name)
 static bool is_fleet_wanted(const struct bench *bench)
 {
         return is_wanted(bench, "memory-live") || is_wanted(bench, "memory-parked") ||
-               is_wanted(bench, "wake");
+               is_wanted(bench, "wake") || is_wanted(bench, "wake-burst") ||
+               is_wanted(bench, "wake-idle");
 }
 
 static bool is_create_wanted(const struct bench *bench)
@@ -405,13 +406,13 @@ const struct cli_verb cli_bench_vtpm_verbs[] = {
      "take turns with swtpm's, and of nv-increment beside pwrite and fdatasync of as many bytes on "
      "the same file system (nv-increment-floor); and what 64 vTPMs write in a second beside one "
      "(group-commit-64). Milliseconds of making a vTPM with its P-256 key and with all keys, "
-     "beside "
-     "swtpm_setup (create-p256, create-full, create-pool). Kilobytes of the whole machine, kernel "
-     "and TCB "
-     "included, for each "
-     "of N vTPMs alive beside swtpm's (memory-live). Our vTPM is one of a TCB started for this: "
-     "its "
-     "state is sealed and durable before each answer; swtpm's is not.",
+     "beside swtpm_setup (create-p256, create-full, create-pool). Kilobytes of the whole machine, "
+     "kernel and TCB included, for each of N vTPMs alive beside swtpm's (memory-live), and parked "
+     "(memory-parked). Microseconds from a parked one's command to its answer, of one guest after "
+     "the other: 2 ms later (wake), at once (wake-burst), or 20 ms later, when the processors "
+     "sleep (wake-idle).\n\n"
+     "Our vTPM is one of a TCB started for this: its state is sealed and durable before each "
+     "answer; swtpm's is not.",
      vtpm_options, run_vtpm},
     {0},
 };
