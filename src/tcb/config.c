@@ -48,7 +48,7 @@ const struct conf_key tcb_config_keys[] = {
      NULL,
      "Percent of the host's memory: while less than this is available, vTPMs that were idle for a "
      "few seconds are parked. 0: never."},
-    {"vtpm", "spares", CONF_NUMBER, offsetof(struct tcb_config, spares), 0, "2", 0, SPARES_MAX,
+    {"vtpm", "spares", CONF_NUMBER, offsetof(struct tcb_config, spares), 0, "8", 0, SPARES_MAX,
      NULL,
      "Engines to start in advance, without any vTPM's state, for vTPMs that wake or are made."},
     {"vtpm", "nice", CONF_NUMBER, offsetof(struct tcb_config, engine_nice), 0, "0", 0, 19, NULL,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -19,8 +20,17 @@ struct spares {
         bool asked;
         struct spare coming;
         struct spare ready[SPARES_MAX]; /* the oldest first */
+        uint64_t born[SPARES_MAX];      /* when each of them was forked; in microseconds */
         size_t n;
 };
+
+static uint64_t now_usec(void)
+{
+        struct timespec now = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
 
 static void end_spare(struct spare *spare)
 {
@@ -65,6 +75,7 @@ static void on_forked(void *user, struct spawn_child *child, const struct err *f
         spares->coming.child = *child;
         (void)snprintf(spares->coming.child.words, sizeof(spares->coming.child.words), "%s",
                        vmm_zygote_words(host->zygote));
+        spares->born[spares->n] = now_usec();
         spares->ready[spares->n++] = spares->coming;
         plan_refill(spares, 0);
 }
@@ -165,7 +176,26 @@ void spares_free(struct spares *spares)
         free(spares);
 }
 
-/* The oldest, since the newest may not be warm yet. */
+/*
+ * The newest one that is warm, whose memory a processor may still have near; if none is for sure,
+ * the oldest.
+ */
+static struct spare remove_best(struct spares *spares)
+{
+        const uint64_t now = now_usec();
+        struct spare best;
+        size_t at = spares->n - 1;
+
+        while (at > 0 && now - spares->born[at] < SPARES_WARM_USEC)
+                at--;
+        best = spares->ready[at];
+        spares->n--;
+        memmove(&spares->ready[at], &spares->ready[at + 1], (spares->n - at) * sizeof(best));
+        memmove(&spares->born[at], &spares->born[at + 1],
+                (spares->n - at) * sizeof(spares->born[0]));
+        return best;
+}
+
 bool spares_take(struct spares *spares, unsigned nice, struct spare *ret_spare)
 {
         if (nice != spares->host->config->engine_nice)
@@ -174,16 +204,14 @@ bool spares_take(struct spares *spares, unsigned nice, struct spare *ret_spare)
         if (spares->n == 0 && spares->asked)
                 vmm_zygote_settle(spares->host->zygote);
         while (spares->n > 0) {
-                struct spare oldest = spares->ready[0];
+                struct spare best = remove_best(spares);
 
-                spares->n--;
-                memmove(spares->ready, spares->ready + 1, spares->n * sizeof(oldest));
-                if (is_alive(&oldest)) {
-                        plan_refill(spares, spares->n > 0 ? SPARES_QUIET_USEC : 0);
-                        *ret_spare = oldest;
+                if (is_alive(&best)) {
+                        plan_refill(spares, spares->n > 0 ? SPARES_QUIET_USEC : SPARES_EMPTY_USEC);
+                        *ret_spare = best;
                         return true;
                 }
-                end_spare(&oldest);
+                end_spare(&best);
         }
         /* Nothing is planned where the last try failed. */
         if (sd_event_source_get_enabled(spares->refill, NULL) == SD_EVENT_OFF)

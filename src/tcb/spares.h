@@ -4,7 +4,8 @@
  * user id that nobody else has, its end of a core channel, and waits for whose it will be.
  *
  * They are replaced when nobody has taken one for SPARES_QUIET_USEC, since to fork and to warm one
- * takes as much of a processor as a wake, which would wait for it; or at once if none is left.
+ * takes as much of a processor as a wake, which would wait for it; or, if none is left, when that
+ * wake is over (SPARES_EMPTY_USEC).
  * Whoever finds none forks an engine as ever.
  */
 #ifndef TCB_SPARES_H
@@ -14,6 +15,8 @@
 
 #define SPARES_MAX        64
 #define SPARES_QUIET_USEC 3000
+#define SPARES_EMPTY_USEC 1000
+#define SPARES_WARM_USEC  5000 /* after its fork one is warm, unless the machine is very busy */
 
 struct instance_host;
 struct spares;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
@@ -135,21 +136,32 @@ static void a_dead_one_is_not_handed_out(void **state)
                 end(&spares[i]);
 }
 
-/* The newest may still be at its rehearsal: one that was there before is taken before it. */
-static void the_oldest_is_taken_first(void **state)
+static void wait_until_warm(void)
+{
+        assert_int_equal(usleep(2 * SPARES_WARM_USEC), 0);
+}
+
+/* Its memory is near; but one that may still be at its rehearsal is left. */
+static void the_newest_warm_one_is_taken_first(void **state)
 {
         struct spare first;
         struct spare spares[SPARES + 1];
 
         (void)state;
         open_spares();
-        assert_true(spares_take(host.spares, 1, &first));
-        settle(); /* it is replaced */
+        wait_until_warm();
         assert_int_equal(take_all(spares), SPARES);
         for (int i = 0; i < SPARES; i++) {
-                assert_true(spares[i].uid > (i == 0 ? first.uid : spares[i - 1].uid));
+                assert_true(i == 0 || spares[i].uid < spares[i - 1].uid);
                 end(&spares[i]);
         }
+        settle();
+        wait_until_warm();
+        assert_true(spares_take(host.spares, 1, &first));
+        settle(); /* it is replaced, by one that is not warm at once */
+        assert_true(spares_take(host.spares, 1, &spares[0]));
+        assert_true(spares[0].uid < first.uid);
+        end(&spares[0]);
         end(&first);
 }
 
@@ -166,7 +178,7 @@ static void replacing_them_waits_while_there_are_others(void **state)
         settle();
         end(&spares[0]);
         assert_int_equal(take_all(spares), SPARES);
-        assert_true(sd_event_run(host.event, 0) > 0); /* the last one: at once */
+        assert_true(sd_event_run(host.event, UINT64_MAX) > 0);
         for (int i = 0; i < SPARES; i++)
                 end(&spares[i]);
 }
@@ -177,7 +189,7 @@ static void empty_and_ask(struct spare *ret_spares)
         assert_int_equal(take_all(ret_spares), SPARES);
         for (int i = 0; i < SPARES; i++)
                 end(&ret_spares[i]);
-        assert_true(sd_event_run(host.event, 0) > 0);
+        assert_true(sd_event_run(host.event, UINT64_MAX) > 0);
         assert_int_equal(spares_count(host.spares), 0);
 }
 
@@ -274,7 +286,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             ROW(each_is_somebody_of_its_own),
             ROW(a_dead_one_is_not_handed_out),
-            ROW(the_oldest_is_taken_first),
+            ROW(the_newest_warm_one_is_taken_first),
             ROW(replacing_them_waits_while_there_are_others),
             ROW(one_that_is_on_its_way_is_waited_for),
             ROW(a_fork_in_between_gets_its_own),
