@@ -20,7 +20,8 @@
 #include "engine/warm.h"
 #include "engine/zygote.h"
 
-#define KEPT_FREE (1 << 20)
+#define KEPT_FREE  (1 << 20)
+#define STATE_SIZE 16384 /* of a parked TPM, about */
 
 /* What the sandbox and the start before it lack, for the TCB and the log. */
 static const char *join(const char *start)
@@ -56,6 +57,8 @@ static int serve(const struct zygote_child *start, const struct err *failure, st
         (void)join(start->words);
         engine->sandbox_words = join(words);
         if (start->spare)
+                rc = wire_link_expect(engine->core, STATE_SIZE, err);
+        if (rc == 0 && start->spare)
                 rc = warm_rehearse(err);
         if (rc != 0)
                 return rc;

@@ -30,9 +30,14 @@ static const uint8_t create_key[] = {
     0,    0, 0,    0, 0x1a, 0,  0x23, 0, 0x0b, 0,    3,    0, 0x72, 0,    0,          0, 6, 0,
     0x80, 0, 0x43, 0, 0x10, 0,  3,    0, 0x10, 0,    0,    0, 0,    0,    0,          0, 0, 0};
 
+/* TPM2_EvictControl: every vTPM keeps a key like that. */
+static const uint8_t keep_key[] = {0x80, 2, 0,    0, 0, 35, 0,          0,    1, 0x20, 0x40, 0,
+                                   0,    1, 0x80, 0, 0, 0,  EMPTY_AUTH, 0x81, 0, 0,    1};
+
 static const struct bytes commands[] = {
     {get_random, sizeof(get_random)},
     {create_key, sizeof(create_key)},
+    {keep_key, sizeof(keep_key)},
 };
 
 /* TPM2_SelfTest of all that is not tested yet, right after Startup: of everything. */
@@ -138,6 +143,8 @@ int warm_rehearse(struct err *err)
             .resume = true,
             .persist = forget,
         };
+        uint32_t min;
+        uint32_t max;
         int rc;
 
         if (setup.permanent.len == 0 || setup.volatile_state.len == 0)
@@ -145,6 +152,8 @@ int warm_rehearse(struct err *err)
         rc = vtpm_load(&setup, err);
         if (rc == 0)
                 rc = vtpm_power_on(err);
+        if (rc == 0)
+                (void)vtpm_set_buffer_size(vtpm_set_buffer_size(0, &min, &max), &min, &max);
         if (rc == 0)
                 (void)vtpm_process((struct bytes){get_random, sizeof(get_random)});
         vtpm_unload();

@@ -167,6 +167,15 @@ static int reserve_input(struct wire_link *link, size_t size, struct err *err)
         return 0;
 }
 
+int wire_link_expect(struct wire_link *link, size_t size, struct err *err)
+{
+        int rc = reserve_input(link, PACKET_MAX, err);
+
+        if (rc == 0)
+                memset(link->in, 0, size < PACKET_MAX ? size : PACKET_MAX);
+        return rc;
+}
+
 /* Up to want bytes more into the buffer: 0, WIRE_AGAIN or an error. */
 static int read_some(struct wire_link *link, size_t want, struct err *err)
 {

@@ -53,6 +53,12 @@ void wire_link_free(struct wire_link *link);
 DEFINE_CLEANUP(struct wire_link *, wire_link_free)
 #define AUTO_LINK CLEANUP(wire_link_free_p)
 
+/*
+ * A packet of so many bytes will come in: its memory is made ready now. For a link that nothing
+ * has come in on yet.
+ */
+int wire_link_expect(struct wire_link *link, size_t size, struct err *err) MUST_CHECK;
+
 /* The descriptor to poll; the link keeps it. */
 int wire_link_fd(const struct wire_link *link);
 
