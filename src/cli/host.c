@@ -31,6 +31,19 @@ static int write_config(const struct cli *cli, const char *path, struct err *err
         return fs_write_file(path, text, (size_t)n, 0644, err);
 }
 
+/* catenad may be started before the TCB, and images copied before either. */
+static int make_dirs(const struct cli *cli, struct err *err)
+{
+        static const char *const dirs[] = {"run", "log", "images"};
+        char path[CLI_STATE_MAX + 32];
+
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+                if (fs_join(path, sizeof(path), cli->state, dirs[i], err) != 0 ||
+                    fs_make_dir(path, 0700, err) != 0)
+                        return err->code;
+        return 0;
+}
+
 static int run_init(struct cli *cli, struct err *err)
 {
         char path[CLI_STATE_MAX + 32];
@@ -42,7 +55,7 @@ static int run_init(struct cli *cli, struct err *err)
                 (void)err_set(err, ERR_CONFLICT, "%s is there already", path);
                 return err_hint(err, "edit it, or choose another --state");
         }
-        if (write_config(cli, path, err) != 0)
+        if (make_dirs(cli, err) != 0 || write_config(cli, path, err) != 0)
                 return err->code;
         if (cli->format == CLI_JSON)
                 return cli_print_json(cli, json_pack("{s:s}", "config", path), err);
