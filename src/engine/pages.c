@@ -4,10 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/confine.h"
 
-#define PAGE      4096UL
+#define PAGE      4096
 #define CHUNK     512
 #define BATCH     128           /* pages that are asked for at once */
 #define STACK_MAX (128UL << 10) /* below the caller; the kernel keeps a megabyte below it free */
@@ -38,8 +39,11 @@ void pages_wipe(void *data, size_t n)
 
 static void give_back(const uint8_t *from, const uint8_t *to)
 {
-        /* What is not mapped at all is not there to be given back; nothing else can be wrong. */
-        if (to > from)
+        /*
+         * With larger pages the kernel would take neighbours along, unseen. What is not mapped at
+         * all is not there to be given back; nothing else can be wrong.
+         */
+        if (to > from && getpagesize() == PAGE)
                 (void)madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED);
 }
 
