@@ -38,6 +38,7 @@ struct creates {
         struct times full;
         struct times pool;
         struct times setup;
+        struct bench_ticks start;
         unsigned made;
 };
 
@@ -167,12 +168,13 @@ static int empty_pool(struct creates *creates, struct err *err)
         return rc;
 }
 
-static int print(struct cli *cli, const char *name, struct times *times, double base,
-                 struct err *err)
+static int print(struct cli *cli, const struct creates *creates, const char *name,
+                 struct times *times, double base, struct err *err)
 {
         const double value = median(times);
-        json_t *figure = json_pack("{s:s,s:f,s:s,s:I}", "name", name, "value", value, "unit", "ms",
-                                   "n", (json_int_t)times->n);
+        json_t *figure =
+            json_pack("{s:s,s:f,s:s,s:I,s:f}", "name", name, "value", value, "unit", "ms", "n",
+                      (json_int_t)times->n, "stolen", bench_stolen_since(&creates->start));
 
         if (times->n == 0) {
                 json_decref(figure);
@@ -197,15 +199,16 @@ int bench_create(struct cli *cli, const struct bench_target *target, const char 
 
         if (rc == 0)
                 rc = fs_make_dir(state, 0700, err);
+        bench_ticks_now(&creates.start);
         for (unsigned i = 0; rc == 0 && i < ROUNDS && !cli_interrupted(); i++)
                 rc = run_round(&creates, state, err);
         if (rc != 0)
                 return err_wrap(err, "create");
         base = median(&creates.setup);
-        rc = print(cli, "create-p256", &creates.p256, base, err);
+        rc = print(cli, &creates, "create-p256", &creates.p256, base, err);
         if (rc == 0)
-                rc = print(cli, "create-full", &creates.full, base, err);
+                rc = print(cli, &creates, "create-full", &creates.full, base, err);
         for (unsigned i = 0; rc == 0 && i < POOLED && is_wanted(&creates, "create-pool"); i++)
                 rc = empty_pool(&creates, err);
-        return rc != 0 ? rc : print(cli, "create-pool", &creates.pool, base, err);
+        return rc != 0 ? rc : print(cli, &creates, "create-pool", &creates.pool, base, err);
 }

@@ -189,17 +189,22 @@ static int measure_wakes(struct cli *cli, struct fleet *fleet, size_t which, str
 {
         const size_t n = fleet->n < wakes[which].max ? fleet->n : wakes[which].max;
         double AUTO_FREE *us = calloc(n + 1, sizeof(*us));
-        int rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
-                            : wake_all(fleet, wakes[which].gap_nsec, us, n, err);
+        struct bench_ticks start;
+        double stolen;
+        int rc;
 
+        bench_ticks_now(&start);
+        rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
+                        : wake_all(fleet, wakes[which].gap_nsec, us, n, err);
         if (rc != 0)
                 return rc;
+        stolen = bench_stolen_since(&start);
         fleet->n_awake = n;
         bench_sort(us, n);
         return cli_print_json_line(cli,
-                                   json_pack("{s:s,s:f,s:f,s:s,s:I}", "name", wakes[which].name,
+                                   json_pack("{s:s,s:f,s:f,s:s,s:I,s:f}", "name", wakes[which].name,
                                              "value", us[n / 2], "p99", us[n * 99 / 100], "unit",
-                                             "us", "n", (json_int_t)n),
+                                             "us", "n", (json_int_t)n, "stolen", stolen),
                                    err);
 }
 

@@ -412,7 +412,8 @@ const struct cli_verb cli_bench_vtpm_verbs[] = {
      "the other: 2 ms later (wake), at once (wake-burst), or 20 ms later, when the processors "
      "sleep (wake-idle).\n\n"
      "Our vTPM is one of a TCB started for this: its state is sealed and durable before each "
-     "answer; swtpm's is not.",
+     "answer; swtpm's is not. Where the machine is virtual, stolen is the share of its processors' "
+     "time that its host took meanwhile.",
      vtpm_options, run_vtpm},
     {0},
 };
