@@ -25,6 +25,7 @@ struct bench_ticks {
         double stolen;
 };
 
+/* As many as there were since the machine's start. */
 void bench_ticks_now(struct bench_ticks *ret_now);
 
 /* The share that was stolen since then, 0 to 1. */
