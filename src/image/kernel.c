@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -29,10 +30,22 @@ struct package {
         char depends[SHOW_MAX / 1024];
 };
 
+/* HOME, or what the user database says where a service or a CI runner sets none; or NULL. */
+static const char *find_home(void)
+{
+        const char *home = getenv("HOME");
+        const struct passwd *user;
+
+        if (home != NULL)
+                return home;
+        user = getpwuid(geteuid());
+        return user == NULL ? NULL : user->pw_dir;
+}
+
 int kernel_cache_dir(char ret_dir[PATH_MAX], struct err *err)
 {
         const char *cache = getenv("XDG_CACHE_HOME");
-        const char *home = getenv("HOME");
+        const char *home = find_home();
         int rc;
 
         if (cache != NULL && cache[0] == '/')
