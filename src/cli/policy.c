@@ -290,7 +290,9 @@ static int read_verdict(const char *path, json_t **ret_verdict, struct err *err)
         root = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES, NULL);
         if (root == NULL)
                 root = read_token((struct bytes){text, len});
-        if (!json_is_object(root)) {
+        /* Without a list of reasons it says nothing, which must not read as nothing wrong. */
+        if (!json_is_array(json_object_get(root, "reasons")) &&
+            !json_is_object(json_object_get(root, "submods"))) {
                 json_decref(root);
                 return err_set(err, ERR_MALFORMED, "%s: neither a verdict in JSON nor a token",
                                path);
