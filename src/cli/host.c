@@ -11,10 +11,25 @@
 #include "cli/doctor.h"
 #include "cli/enrol.h"
 #include "cli/output.h"
+#include "verify/evidence.h"
 
 #define DAYS_DEFAULT 365
 
 /* init ---------------------------------------------------------------------------------------- */
+
+/* Before anything is made: what the TCB would refuse, or take for further lines. */
+static int check_init(const struct cli *cli, struct err *err)
+{
+        const char *name = cli_option(cli, "name");
+        const char *tcti = cli_option(cli, "tcti");
+
+        if (name != NULL && !evidence_name_is_safe(name))
+                return err_set(err, ERR_USAGE,
+                               "--name is of letters, digits, '.', '_' and '-', not '.' first");
+        if (tcti != NULL && strpbrk(tcti, "\r\n") != NULL)
+                return err_set(err, ERR_USAGE, "--tcti has more than one line");
+        return 0;
+}
 
 static int write_config(const struct cli *cli, const char *path, struct err *err)
 {
@@ -48,14 +63,14 @@ static int run_init(struct cli *cli, struct err *err)
 {
         char path[CLI_STATE_MAX + 32];
 
-        if (fs_make_dir(cli->state, 0700, err) != 0 ||
+        if (check_init(cli, err) != 0 || fs_make_dir(cli->state, 0700, err) != 0 ||
             fs_join(path, sizeof(path), cli->state, "catena.conf", err) != 0)
                 return err->code;
         if (access(path, F_OK) == 0) {
                 (void)err_set(err, ERR_CONFLICT, "%s is there already", path);
                 return err_hint(err, "edit it, or choose another --state");
         }
-        if (make_dirs(cli, err) != 0 || write_config(cli, path, err) != 0)
+        if (write_config(cli, path, err) != 0 || make_dirs(cli, err) != 0)
                 return err->code;
         if (cli->format == CLI_JSON)
                 return cli_print_json(cli, json_pack("{s:s}", "config", path), err);

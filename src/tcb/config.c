@@ -1,5 +1,7 @@
 #include "tcb/config.h"
 
+#include <string.h>
+
 #include "base/fs.h"
 #include "tcb/pool.h"
 #include "tcb/spares.h"
@@ -70,9 +72,25 @@ const struct conf_key tcb_config_keys[] = {
 };
 const size_t tcb_config_n_keys = ARRAY_SIZE(tcb_config_keys);
 
+/* What the CA certifies and what evidence takes as a name. */
+static bool host_name_is_good(const char *name)
+{
+        size_t len = strlen(name);
+
+        return len > 0 && name[0] != '.' &&
+               strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+                   len;
+}
+
 int tcb_config_load(const char *file, struct tcb_config *ret_config, struct err *err)
 {
-        return conf_load(file, tcb_config_keys, tcb_config_n_keys, ret_config, err);
+        int rc = conf_load(file, tcb_config_keys, tcb_config_n_keys, ret_config, err);
+
+        if (rc == 0 && !host_name_is_good(ret_config->host_name))
+                return err_set(err, ERR_USAGE,
+                               "%s: host.name: '%s' is not of letters, digits, '.', '_' and '-'",
+                               file, ret_config->host_name);
+        return rc;
 }
 
 int tcb_config_path(const struct tcb_config *config, const char *name, char ret_path[PATH_MAX],

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "tcb/complete.h"
-#include "tcb/pool.h"
 #include "tpmwire/ek.h"
 
 #define CREATIONS_MAX 64 /* engines that manufacture at a time */
@@ -71,8 +70,12 @@ static int check_room(const struct tcb *tcb, const struct create_request *reques
                 return err->code;
         if (tcb->creations >= CREATIONS_MAX)
                 return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", tcb->creations);
-        if (!store_name_is_valid(request->name) || pool_is_name(request->name))
-                return err_set(err, ERR_USAGE, "a name has 1 to %d of a-z 0-9 . _ -", TCB_NAME_MAX);
+        /* "." is also of the pool's names, and of none that evidence can be filed under. */
+        if (!store_name_is_valid(request->name) || request->name[0] == '.' ||
+            request->name[0] == '-')
+                return err_set(err, ERR_USAGE,
+                               "a name has 1 to %d of a-z 0-9 . _ -, . and - not first",
+                               TCB_NAME_MAX);
         if (request->eks >> TPM_EK_COUNT != 0)
                 return err_set(err, ERR_USAGE, "unknown endorsement keys");
         return 0;

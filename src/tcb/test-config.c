@@ -73,6 +73,10 @@ static void names_the_line_and_the_key(void **state)
             {"[host]\nname = 0123456789012345678901234567890123456789012345678901234567890123\n",
              "catena.conf:2: host.name: longer than 63 bytes"},
             {"[host\nname = x\n", "catena.conf:1: "},
+            {"[host]\nname = ../x\n", "catena.conf: host.name: '../x' is not of letters"},
+            {"[host]\nname = .x\n", "host.name: '.x'"},
+            {"[host]\nname = \n", "host.name: ''"},
+            {"[host]\nname = a b\n", "host.name: 'a b'"},
         };
 
         (void)state;

@@ -51,10 +51,10 @@ static int connect_to(const struct tcb *tcb)
 }
 
 /* The code of the answer; the TCB's loop turns meanwhile. */
-static uint16_t create(struct tcb *tcb, struct wire_link *link, uint32_t id)
+static uint16_t create(struct tcb *tcb, struct wire_link *link, uint32_t id, const char *name)
 {
         const struct tcb_vm_create create = {
-            .name = wire_text("web"), .image = wire_text("disk"), .memory_mib = 512, .cpus = 1};
+            .name = wire_text(name), .image = wire_text("disk"), .memory_mib = 512, .cpus = 1};
         struct wire_frame frame;
         struct err err = {0};
 
@@ -82,14 +82,36 @@ static void a_vm_that_fails_leaves_no_vtpm(void **state)
         assert_ok(fd_set_nonblocking(fd, &err), &err);
         assert_ok(wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &link, &err), &err);
         fails = true;
-        assert_int_equal(create(tcb, link, 1), tcb_error_code);
+        assert_int_equal(create(tcb, link, 1, "web"), tcb_error_code);
         assert_null(tcb->instances.first);
         assert_null(tcb->vms);
         /* Nothing stands in the way of the next one of this name. */
         fails = false;
-        assert_int_equal(create(tcb, link, 2), tcb_vm_code);
+        assert_int_equal(create(tcb, link, 2, "web"), tcb_vm_code);
         assert_non_null(tcb->instances.first);
         assert_null(tcb->instances.first->next);
+        tcb_close(tcb);
+}
+
+/* E-UUID-INJ: what the table of messages lets through, and no name is. */
+static void names_that_cannot_be_filed_or_asked_for_are_refused(void **state)
+{
+        static const char *const names[] = {".",       "..", ".web", "-web",
+                                            ".pool.a", "We", "a/b",  "a b"};
+        struct wire_link AUTO_LINK *link = NULL;
+        struct tcb *tcb = open_tcb();
+        int fd = connect_to(tcb);
+        struct err err = {0};
+        uint32_t id = 0;
+
+        (void)state;
+        fails = false;
+        assert_ok(fd_set_nonblocking(fd, &err), &err);
+        assert_ok(wire_link_new(fd, &wire_tcb_protocol, WIRE_CLIENT, &link, &err), &err);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (create(tcb, link, ++id, names[i]) != tcb_error_code)
+                        fail_msg("\"%s\" was taken", names[i]);
+        assert_int_equal(create(tcb, link, ++id, "a.b-c_0"), tcb_vm_code);
         tcb_close(tcb);
 }
 
@@ -97,6 +119,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_vm_that_fails_leaves_no_vtpm),
+            cmocka_unit_test(names_that_cannot_be_filed_or_asked_for_are_refused),
         };
 
         return cmocka_run_group_tests_name("tcb-create", tests, NULL, NULL);
