@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,6 +67,31 @@ static void carries_messages_both_ways(void **state)
                 assert_true(bytes_equal(seen.version, ready.version));
                 wire_link_free(TAKE(ends.client));
                 assert_int_equal(wire_link_receive(ends.server, &frame, &err), ERR_UNREACHABLE);
+                free_ends(&ends);
+        }
+}
+
+/* However much is expected, what comes in is what was sent. */
+static void takes_what_it_did_not_expect(void **state)
+{
+        static const size_t sizes[] = {0, 1, 16384, SIZE_MAX};
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+                struct ends ends = make_ends(SOCK_SEQPACKET, false);
+                uint8_t state_bytes[12000];
+                const struct engine_start start = {.permanent = {state_bytes, sizeof(state_bytes)}};
+                struct engine_start got = {0};
+                struct wire_frame frame;
+                struct err err = {0};
+
+                memset(state_bytes, 0x5a, sizeof(state_bytes));
+                assert_ok(wire_link_expect(ends.server, sizes[i], &err), &err);
+                assert_ok(wire_link_send(ends.client, engine_start_code, 1, 0, &start, NULL, &err),
+                          &err);
+                assert_ok(wire_link_receive(ends.server, &frame, &err), &err);
+                assert_ok(wire_frame_decode(&frame, &got, sizeof(got), &err), &err);
+                assert_true(bytes_equal(got.permanent, start.permanent));
                 free_ends(&ends);
         }
 }
@@ -175,6 +202,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(carries_messages_both_ways),
+            cmocka_unit_test(takes_what_it_did_not_expect),
             cmocka_unit_test(cuts_off_who_breaks_the_protocol),
             cmocka_unit_test(refuses_descriptors_nobody_asked_for),
             cmocka_unit_test(queues_for_a_slow_reader_and_then_gives_up),
