@@ -24,7 +24,6 @@ struct agent_link_ops {
 int agent_link_new(sd_event *event, int fd, const struct agent_link_ops *ops, void *user,
                    struct agent_link **ret_link, struct err *err) MUST_CHECK;
 
-/* A question under way is answered with an error. NULL is allowed. */
 /*
  * The same on a channel that a TCB before us spoke on. An agent that is there says so again; it is
  * not known which.
@@ -35,9 +34,9 @@ int agent_link_adopt(sd_event *event, int fd, const struct agent_link_ops *ops, 
 /* Our end of the channel; it stays the link's. */
 int agent_link_fd(const struct agent_link *link);
 
+/* A question under way is answered with an error. NULL is allowed. */
 void agent_link_free(struct agent_link *link);
 
-/* Whether the agent has said that it is there. */
 /*
  * The machine was reset: questions are answered with an error, what is left in the channel is
  * dropped, and a new agent's hello is expected. closed() is called, hello() when it comes.

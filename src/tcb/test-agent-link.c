@@ -2,6 +2,7 @@
  * The channel to a guest's agent against a hostile one (G-GUEST): whatever it says, every question
  * is answered once, and a guest that begins anew is heard again.
  */
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,14 +20,16 @@ struct rig {
         int closed_code;
         unsigned replies;
         unsigned good;
-        int code; /* of the last reply */
+        int code;     /* of the last reply */
+        bool adopted; /* the next that is there is the one of before */
 };
 static struct rig rig;
 
 static void on_hello(void *user, const char *version)
 {
         (void)user;
-        assert_string_equal(version, "1");
+        assert_string_equal(version, rig.adopted ? "of before" : "1");
+        rig.adopted = false;
         rig.hellos++;
 }
 
@@ -261,6 +264,119 @@ static void nonsense_costs_the_guest_its_questions_only(void **state)
         }
 }
 
+/* The TCB dies: its end of the channel goes to another one. */
+static void adopt(void)
+{
+        struct err err = {0};
+        int fd = fcntl(agent_link_fd(rig.link), F_DUPFD_CLOEXEC, 3);
+
+        assert_true(fd >= 0);
+        agent_link_free(rig.link);
+        rig.hellos = rig.replies = rig.good = 0;
+        assert_ok(agent_link_adopt(rig.event, fd, &ops, NULL, &rig.link, &err), &err);
+        assert_false(agent_link_is_up(rig.link));
+}
+
+static void an_agent_that_was_there_is_taken_over(void **state)
+{
+        struct err err = {0};
+        uint32_t before;
+
+        (void)state;
+        set_up();
+        start_agent();
+        assert_ok(ask(&err), &err);
+        before = take_question();
+        adopt();
+        assert_int_equal(ask(&err), ERR_UNREACHABLE); /* not known yet */
+        rig.adopted = true;
+        answer(before); /* what the other one asked */
+        assert_false(agent_link_is_up(rig.link));
+        answer(take_question());
+        assert_int_equal(rig.hellos, 1);
+        assert_true(agent_link_is_up(rig.link));
+        assert_int_equal(rig.replies, 0);
+        assert_ok(ask(&err), &err);
+        before = take_question();
+        answer(before + 1);
+        assert_int_equal(rig.replies, 0);
+        answer(before);
+        assert_int_equal(rig.good, 1);
+        assert_int_equal(rig.closed, 0);
+        tear_down();
+}
+
+static void an_agent_that_refuses_is_there_too(void **state)
+{
+        const struct agent_error refusal = {.code = 1, .text = wire_text("no")};
+        struct err err = {0};
+
+        (void)state;
+        set_up();
+        start_agent();
+        adopt();
+        rig.adopted = true;
+        assert_ok(
+            wire_link_send(rig.agent, agent_error_code, take_question(), 0, &refusal, NULL, &err),
+            &err);
+        turn();
+        assert_true(agent_link_is_up(rig.link));
+        assert_int_equal(rig.closed, 0);
+        tear_down();
+}
+
+/* Half a frame for the TCB before, of which the rest comes later; and nobody there at all. */
+static void what_was_begun_for_another_is_skipped(void **state)
+{
+        struct err err = {0};
+
+        (void)state;
+        set_up();
+        start_agent();
+        assert_ok(fd_write_all(rig.fd, "\0\0\0\x20\0\x11\0\0\0\0\0\1half", 16, &err), &err);
+        adopt();
+        assert_ok(fd_write_all(rig.fd, "and the other half of its frame.", 32, &err), &err);
+        turn();
+        assert_false(agent_link_is_up(rig.link));
+        assert_int_equal(rig.closed, 0);
+        rig.adopted = true;
+        answer(take_question());
+        assert_true(agent_link_is_up(rig.link));
+        tear_down();
+
+        set_up();
+        adopt();
+        turn();
+        assert_false(agent_link_is_up(rig.link));
+        start_agent(); /* the guest comes to it only now */
+        assert_int_equal(rig.hellos, 1);
+        assert_true(agent_link_is_up(rig.link));
+        tear_down();
+}
+
+/* G: a guest that never stops to talk nonsense is a guest without an agent. */
+static void nonsense_for_the_next_tcb(void **state)
+{
+        static char much[4096];
+
+        (void)state;
+        set_up();
+        start_agent();
+        adopt();
+        for (int i = 0; i < 64; i++) {
+                struct err err = {0};
+
+                memset(much, i, sizeof(much));
+                assert_ok(fd_write_all(rig.fd, much, sizeof(much), &err), &err);
+                turn();
+        }
+        assert_false(agent_link_is_up(rig.link));
+        assert_int_equal(rig.hellos, 0);
+        start_agent();
+        assert_true(agent_link_is_up(rig.link));
+        tear_down();
+}
+
 static void the_end_of_qemu_answers_everybody(void **state)
 {
         struct err err = {0};
@@ -305,6 +421,10 @@ int main(void)
             cmocka_unit_test(another_agent_on_the_same_channel_is_heard),
             cmocka_unit_test(a_reset_in_mid_frame_is_survived),
             cmocka_unit_test(nonsense_costs_the_guest_its_questions_only),
+            cmocka_unit_test(an_agent_that_was_there_is_taken_over),
+            cmocka_unit_test(an_agent_that_refuses_is_there_too),
+            cmocka_unit_test(what_was_begun_for_another_is_skipped),
+            cmocka_unit_test(nonsense_for_the_next_tcb),
             cmocka_unit_test(the_end_of_qemu_answers_everybody),
             cmocka_unit_test(bounds_what_waits_and_answers_it_at_the_end),
         };

@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -140,7 +141,8 @@ static int start_child(pid_t *ret_pid)
         int fd;
 
         assert_true(pid >= 0);
-        while (pid == 0)
+        /* It must not outlive a test that failed. */
+        while (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
                 (void)pause();
         fd = (int)syscall(SYS_pidfd_open, pid, 0);
         assert_true(fd >= 0);

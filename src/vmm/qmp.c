@@ -32,7 +32,8 @@ struct qmp {
         enum phase phase;
         struct qmp_handlers handlers;
         void *context;
-        uint64_t last_id; /* 1 is that of the capabilities */
+        uint64_t last_id;   /* 1 is that of the capabilities */
+        uint64_t resume_id; /* of the capabilities once more, see qmp_resume() */
         struct pending pending[QMP_PENDING_MAX];
         size_t n_pending;
         size_t n_unsent; /* of pending, at its end: not yet in out */
@@ -92,11 +93,11 @@ void qmp_resume(struct qmp *qmp)
 {
         struct err ignored = {0};
 
-        qmp->last_id = RESUME_ID + (uint64_t)now_ms();
+        qmp->resume_id = qmp->last_id = RESUME_ID + (uint64_t)now_ms();
         qmp->phase = PHASE_RESUMING;
         /* Whatever line was begun is ended; there is room. */
         qmp->out[qmp->out_len++] = '\n';
-        (void)!put_command(qmp, "qmp_capabilities", qmp->last_id, &ignored);
+        (void)!put_command(qmp, "qmp_capabilities", qmp->resume_id, &ignored);
 }
 
 void qmp_free(struct qmp *qmp)
@@ -208,7 +209,7 @@ static int accept_answer(struct qmp *qmp, const struct qmp_message *m, struct er
 /* What is for the one before us is not looked at. */
 static void accept_resumed(struct qmp *qmp, const struct qmp_message *m)
 {
-        if ((m->kind != QMP_REPLY && m->kind != QMP_ERROR) || m->id != qmp->last_id)
+        if ((m->kind != QMP_REPLY && m->kind != QMP_ERROR) || m->id != qmp->resume_id)
                 return;
         qmp->phase = PHASE_READY;
         if (qmp->handlers.ready != NULL)

@@ -248,6 +248,115 @@ static void protocol_errors_are_final(void **state)
         }
 }
 
+/* The number under which the capabilities are asked for anew, behind whatever line was begun. */
+static unsigned long long read_number(int peer)
+{
+        static const char begin[] = "\n{\"execute\":\"qmp_capabilities\",\"id\":";
+        char out[256] = {0};
+
+        assert_true(read(peer, out, sizeof(out) - 1) > 0);
+        assert_memory_equal(out, begin, sizeof(begin) - 1);
+        return strtoull(out + sizeof(begin) - 1, NULL, 10);
+}
+
+static void answer_number(int peer, const char *fmt, unsigned long long number)
+{
+        char words[256];
+
+        if (strcmp(fmt, "error") == 0)
+                (void)snprintf(words, sizeof(words),
+                               "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"again\"},"
+                               "\"id\":%llu}\r\n",
+                               number);
+        else
+                (void)snprintf(words, sizeof(words), "{\"return\":{},\"id\":%llu}\r\n", number);
+        say(peer, words);
+}
+
+/* QEMU had another at this end: what it says to that one is not for us, what happens is. */
+static void goes_on_for_another(void **state)
+{
+        static const struct {
+                const char *left;
+                int events;
+                const char *answer;
+        } rows[] = {
+            {"", 0, "return"},
+            {"", 0, "error"}, /* as QEMU does: it has them already */
+            {"{\"return\":{},\"id\":1}\r\n{\"return\":{},\"id\":2}\r\n", 0, "error"},
+            {"{\"error\":{\"class\":\"C\",\"desc\":\"D\"},\"id\":2}\r\n", 0, "error"},
+            {"turn\":{},\"id\":2}\r\n", 0, "error"},
+            {"{\"return\":{}}\r\n", 0, "error"},
+            {GREETING, 0, "return"},
+            {"{\"event\":\"RESUME\"}\r\n{\"event\":\"STOP\"}\r\n", 2, "error"},
+            {"nonsense\r\n\r\n{}\r\n[]\r\n", 0, "error"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct seen seen = {0};
+                struct err err = {0};
+                char out[256] = {0};
+                int peer = -1;
+                struct qmp *qmp = connect_pair(&seen, &peer);
+                unsigned long long number;
+
+                qmp_resume(qmp);
+                assert_ok(qmp_execute(qmp, QMP_STOP, &err), &err);
+                say(peer, rows[i].left);
+                assert_ok(qmp_process(qmp, &err), &err);
+                number = read_number(peer);
+                answer_number(peer, "return", number - 1);
+                answer_number(peer, "return", number + 1);
+                assert_ok(qmp_process(qmp, &err), &err);
+                assert_false(qmp_is_ready(qmp));
+                assert_int_equal(seen.events, rows[i].events);
+                answer_number(peer, rows[i].answer, number);
+                assert_ok(qmp_process(qmp, &err), &err);
+                assert_true(qmp_is_ready(qmp));
+                assert_int_equal(seen.ready, 1);
+                assert_int_equal(seen.replies, 0);
+                /* What waited goes out now, and from here on nothing is forgiven. */
+                assert_true(read(peer, out, sizeof(out) - 1) > 0);
+                assert_non_null(strstr(out, "{\"execute\":\"stop\",\"id\":"));
+                answer_number(peer, "return", number + 1);
+                assert_ok(qmp_process(qmp, &err), &err);
+                assert_int_equal(seen.replies, 1);
+                answer_number(peer, "return", number + 1);
+                assert_int_equal(qmp_process(qmp, &err), ERR_MALFORMED);
+                qmp_free(qmp);
+                (void)close(peer);
+        }
+}
+
+/* One that never comes to our question, and one that is gone. */
+static void another_end_that_says_nothing(void **state)
+{
+        static char flood[8192];
+        struct seen seen = {0};
+        struct err err = {0};
+        int peer = -1;
+        struct qmp *qmp = connect_pair(&seen, &peer);
+        int rc = 0;
+
+        (void)state;
+        memset(flood, 'x', sizeof(flood));
+        qmp_resume(qmp);
+        for (int i = 0; i < 20 && rc == 0; i++) {
+                assert_ok(fd_write_all(peer, flood, sizeof(flood), &err), &err);
+                rc = qmp_process(qmp, &err);
+        }
+        assert_int_equal(rc, ERR_LIMIT);
+        qmp_free(qmp);
+        (void)close(peer);
+        qmp = connect_pair(&seen, &peer);
+        qmp_resume(qmp);
+        (void)close(peer);
+        assert_int_equal(qmp_process(qmp, &err), ERR_UNREACHABLE);
+        assert_int_equal(seen.ready, 0);
+        qmp_free(qmp);
+}
+
 static void buffers_are_bounded(void **state)
 {
         static char flood[8192];
@@ -274,9 +383,14 @@ static void buffers_are_bounded(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(parses_lines),           cmocka_unit_test(refuses_deep_and_long_lines),
-            cmocka_unit_test(runs_a_session),         cmocka_unit_test(calls),
-            cmocka_unit_test(calls_of_one_that_goes), cmocka_unit_test(protocol_errors_are_final),
+            cmocka_unit_test(parses_lines),
+            cmocka_unit_test(refuses_deep_and_long_lines),
+            cmocka_unit_test(runs_a_session),
+            cmocka_unit_test(calls),
+            cmocka_unit_test(calls_of_one_that_goes),
+            cmocka_unit_test(protocol_errors_are_final),
+            cmocka_unit_test(goes_on_for_another),
+            cmocka_unit_test(another_end_that_says_nothing),
             cmocka_unit_test(buffers_are_bounded),
         };
         return cmocka_run_group_tests_name("vmm-qmp", tests, NULL, NULL);

@@ -32,6 +32,7 @@ struct wire_link {
         bool hello_seen;
         bool resumed; /* a hello may still come that was meant for another process */
         bool resync;  /* nothing counts before the peer's hello */
+        bool twice;   /* we greet twice: only a second hello has the peer greet again */
 
         uint8_t *in; /* header and payload of the frame that is arriving */
         size_t in_cap;
@@ -88,6 +89,7 @@ void wire_link_resume(struct wire_link *link)
 void wire_link_resync(struct wire_link *link)
 {
         link->resync = true;
+        link->twice = true;
 }
 
 static void pending_free(struct pending *pending)
@@ -505,16 +507,27 @@ bool wire_link_has_output(const struct wire_link *link)
         return link->first != NULL;
 }
 
-static int queue_hello(struct wire_link *link, struct err *err)
+static int queue_one_hello(struct wire_link *link, struct err *err)
 {
         struct writer AUTO_WRITER w = {0};
 
-        if (link->hello_sent)
-                return 0;
         writer_init(&w, WIRE_HEADER_SIZE + 4 + HELLO_NAME_MAX);
         put_hello(link, &w);
-        if (enqueue(link, &w, NULL, 0, err) != 0)
-                return err->code;
+        return enqueue(link, &w, NULL, 0, err);
+}
+
+static int queue_hello(struct wire_link *link, struct err *err)
+{
+        int rc;
+
+        if (link->hello_sent)
+                return 0;
+        rc = queue_one_hello(link, err);
+        if (rc == 0 && link->twice)
+                rc = queue_one_hello(link, err);
+        if (rc != 0)
+                return rc;
+        link->twice = false;
         link->hello_sent = true;
         return 0;
 }

@@ -44,7 +44,7 @@ void wire_link_resume(struct wire_link *link);
 /*
  * The link takes over a stream on which another process spoke with the peer, of a protocol that
  * renews: whatever comes before the peer's next hello is dropped, be it half a frame. Before the
- * first receive; the peer greets again when it was greeted.
+ * first receive. We greet twice, so that the peer greets again also if nobody greeted it before.
  */
 void wire_link_resync(struct wire_link *link);
 

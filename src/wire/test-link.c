@@ -198,6 +198,149 @@ static void queues_for_a_slow_reader_and_then_gives_up(void **state)
         free_ends(&ends);
 }
 
+/* The bytes of a peer that greets and is ready. */
+static size_t make_greeting(uint8_t *ret_bytes, size_t size)
+{
+        struct ends ends = make_ends(SOCK_STREAM, true);
+        const struct engine_ready ready = {.version = wire_text("0.1.0")};
+        struct err err = {0};
+        ssize_t n;
+
+        assert_ok(wire_link_send(ends.server, engine_ready_code, 6, 0, &ready, NULL, &err), &err);
+        n = recv(wire_link_fd(ends.client), ret_bytes, size, 0);
+        assert_true(n > 40);
+        free_ends(&ends);
+        return (size_t)n;
+}
+
+static void expect_ready(struct wire_link *link)
+{
+        struct wire_frame frame;
+        struct err err = {0};
+
+        assert_ok(wire_link_receive(link, &frame, &err), &err);
+        assert_int_equal(frame.message->code, engine_ready_code);
+        assert_int_equal(frame.id, 6);
+        assert_int_equal(wire_link_receive(link, &frame, &err), WIRE_AGAIN);
+}
+
+/* What another process left half read: everything up to the next hello is nobody's. */
+static void begins_at_the_next_hello(void **state)
+{
+        static char much[100000];
+        static const struct {
+                const char *left;
+                size_t len; /* 0: that of the words */
+        } rows[] = {
+            {"", 0},
+            {"the end of a frame", 0},
+            {"\0\0\4\0\0\x11\0\0\0\0\0\1half", 16},
+            {"\xff\xff\xff\xff\0\x11\0\0\0\0\0\1", 12},
+            {"\0\0\0\x11\0\0\0\0\0\0\0\0\0\1\0\x0d"
+             "catena-engin",
+             28}, /* a hello but for its last letter */
+            {"\0", 1},
+            {"\0\0\0", 3},
+            {much, sizeof(much)},
+        };
+        uint8_t greeting[256];
+        const size_t n = make_greeting(greeting, sizeof(greeting));
+
+        (void)state;
+        memset(much, 0, sizeof(much));
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const size_t len = rows[i].len == 0 ? strlen(rows[i].left) : rows[i].len;
+
+                /* In one piece, and byte by byte. */
+                for (int step = 0; step < 2; step++) {
+                        struct ends ends = make_ends(SOCK_STREAM, true);
+                        const int peer = wire_link_fd(ends.server);
+                        struct wire_frame frame;
+                        struct err err = {0};
+
+                        wire_link_resync(ends.client);
+                        for (size_t at = 0; at < len;) {
+                                const size_t part = len - at > 4096 ? 4096 : len - at;
+
+                                assert_int_equal(send(peer, rows[i].left + at, part, 0), part);
+                                at += part;
+                                assert_int_equal(wire_link_receive(ends.client, &frame, &err),
+                                                 WIRE_AGAIN);
+                        }
+                        for (size_t k = 0; step == 1 && k + 1 < n; k++) {
+                                assert_int_equal(send(peer, greeting + k, 1, 0), 1);
+                                assert_int_equal(wire_link_receive(ends.client, &frame, &err),
+                                                 WIRE_AGAIN);
+                        }
+                        if (step == 1)
+                                assert_int_equal(send(peer, greeting + n - 1, 1, 0), 1);
+                        else
+                                assert_int_equal(send(peer, greeting, n, 0), n);
+                        expect_ready(ends.client);
+                        /* Once only: from here on the protocol holds. */
+                        assert_int_equal(send(peer, "nonsense nonsense", 17, 0), 17);
+                        assert_int_equal(wire_link_receive(ends.client, &frame, &err),
+                                         ERR_MALFORMED);
+                        free_ends(&ends);
+                }
+        }
+}
+
+/* Descriptors that come with what is dropped are closed; an end is an end. */
+static void drops_what_comes_before_the_hello(void **state)
+{
+        struct ends ends = make_ends(SOCK_STREAM, true);
+        char junk[64] = "junk";
+        struct wire_frame frame;
+        struct err err = {0};
+        int pipes[2];
+
+        (void)state;
+        assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
+        wire_link_resync(ends.client);
+        assert_int_equal(fd_send(wire_link_fd(ends.server), junk, sizeof(junk), &pipes[1], 1),
+                         sizeof(junk));
+        fd_close(&pipes[1]);
+        assert_int_equal(wire_link_receive(ends.client, &frame, &err), WIRE_AGAIN);
+        assert_int_equal(read(pipes[0], junk, 1), 0);
+        fd_close(&pipes[0]);
+        wire_link_free(TAKE(ends.server));
+        assert_int_equal(wire_link_receive(ends.client, &frame, &err), ERR_UNREACHABLE);
+        free_ends(&ends);
+}
+
+/* The process before us never spoke: its peer was not greeted, and greeted nobody but it. */
+static void greets_so_that_the_peer_greets_again(void **state)
+{
+        const struct agent_hello hello = {.version = wire_text("1")};
+        const struct agent_identify identify = {0};
+        const struct agent_identity identity = {.ek_pub = wire_text("ek")};
+        struct wire_link *agent = NULL;
+        struct wire_link *next = NULL;
+        struct wire_frame frame;
+        struct err err = {0};
+        uint8_t lost[256];
+        int pair[2];
+
+        (void)state;
+        assert_ok(fd_socketpair(SOCK_STREAM, pair, &err), &err);
+        assert_ok(fd_set_nonblocking(pair[0], &err), &err);
+        assert_ok(fd_set_nonblocking(pair[1], &err), &err);
+        assert_ok(wire_link_new(pair[1], &wire_agent_protocol, WIRE_SERVER, &agent, &err), &err);
+        assert_ok(wire_link_send(agent, agent_hello_code, 0, 0, &hello, NULL, &err), &err);
+        assert_true(recv(pair[0], lost, sizeof(lost), 0) > 0);
+        assert_ok(wire_link_new(pair[0], &wire_agent_protocol, WIRE_CLIENT, &next, &err), &err);
+        wire_link_resync(next);
+        assert_ok(wire_link_send(next, agent_identify_code, 9, 0, &identify, NULL, &err), &err);
+        assert_ok(wire_link_receive(agent, &frame, &err), &err);
+        assert_int_equal(frame.id, 9);
+        assert_ok(wire_link_send(agent, agent_identity_code, 9, 0, &identity, NULL, &err), &err);
+        assert_ok(wire_link_receive(next, &frame, &err), &err);
+        assert_int_equal(frame.message->code, agent_identity_code);
+        wire_link_free(agent);
+        wire_link_free(next);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -206,6 +349,9 @@ int main(void)
             cmocka_unit_test(cuts_off_who_breaks_the_protocol),
             cmocka_unit_test(refuses_descriptors_nobody_asked_for),
             cmocka_unit_test(queues_for_a_slow_reader_and_then_gives_up),
+            cmocka_unit_test(begins_at_the_next_hello),
+            cmocka_unit_test(drops_what_comes_before_the_hello),
+            cmocka_unit_test(greets_so_that_the_peer_greets_again),
         };
         return cmocka_run_group_tests_name("wire-link", tests, NULL, NULL);
 }
