@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -114,6 +115,18 @@ static int load_config(const struct arguments *arguments, struct tcb_config *con
         return find_programs(config->programs, err);
 }
 
+/* Before anything is opened: later the number may be that of something of ours. */
+static int check_supervisor(struct err *err)
+{
+        int type = 0;
+        socklen_t size = sizeof(type);
+
+        if (getsockopt(TCB_SUPERVISOR_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+            type == SOCK_SEQPACKET)
+                return 0;
+        return err_set(err, ERR_USAGE, "--supervised: not started by catena-supervisor");
+}
+
 int main(int argc, char **argv)
 {
         struct arguments arguments = {.level = LOG_LEVEL_INFO};
@@ -124,6 +137,7 @@ int main(int argc, char **argv)
 
         if (rc >= 0)
                 return rc;
+        rc = arguments.supervised ? check_supervisor(&err) : 0;
         (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-tcb", arguments.level);
         (void)prctl(PR_SET_DUMPABLE, 0);
@@ -131,7 +145,8 @@ int main(int argc, char **argv)
         if (arguments.supervised)
                 (void)prctl(PR_SET_NAME, "catena-tcb");
         descriptors_raise(); /* the usual soft limit is for programs that use select(2) */
-        rc = load_config(&arguments, &config, &err);
+        if (rc == 0)
+                rc = load_config(&arguments, &config, &err);
         if (rc == 0)
                 rc = tcb_open(&config, &tcb, &err);
         if (rc == 0)

@@ -27,8 +27,7 @@
 #include "tcb/vm.h"
 #include "vmm/zygote.h"
 
-#define SUPERVISOR_FD 3
-#define END_USEC      UINT64_C(8000000) /* for guests to power off when the TCB ends */
+#define END_USEC UINT64_C(8000000) /* for guests to power off when the TCB ends */
 
 static int make_dirs(struct tcb *tcb, struct err *err)
 {
@@ -62,9 +61,9 @@ static int open_keeper(struct tcb *tcb, struct err *err)
 
         if (!tcb->config.supervised)
                 return 0;
-        if (fcntl(SUPERVISOR_FD, F_SETFD, FD_CLOEXEC) < 0)
+        if (fcntl(TCB_SUPERVISOR_FD, F_SETFD, FD_CLOEXEC) < 0)
                 return err_set(err, ERR_USAGE, "not started by catena-supervisor");
-        rc = keeper_new(SUPERVISOR_FD, &tcb->keeper, err);
+        rc = keeper_new(TCB_SUPERVISOR_FD, &tcb->keeper, err);
         if (rc == 0 && keeper_why(tcb->keeper)[0] != '\0')
                 log_info(NULL, "goes on for one that %s", keeper_why(tcb->keeper));
         return rc;

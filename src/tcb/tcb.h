@@ -15,6 +15,8 @@ struct listing;
 struct vm;
 struct server;
 
+#define TCB_SUPERVISOR_FD 3 /* our end of the supervisor's channel, where there is one */
+
 struct tcb {
         struct tcb_config config;
         sd_event *event;
