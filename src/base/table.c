@@ -143,6 +143,17 @@ int table_add(struct table *table, struct table_entry *entry, const void *key, s
         return 0;
 }
 
+struct table_entry *table_next(const struct table *table, const struct table_entry *after)
+{
+        size_t at = after == NULL ? 0 : (after->hash & (table->n_buckets - 1)) + 1;
+
+        if (after != NULL && after->next != NULL)
+                return after->next;
+        while (at < table->n_buckets && table->buckets[at] == NULL)
+                at++;
+        return at < table->n_buckets ? table->buckets[at] : NULL;
+}
+
 void table_remove(struct table *table, struct table_entry *entry)
 {
         struct table_entry **at;

@@ -38,6 +38,12 @@ int table_add(struct table *table, struct table_entry *entry, const void *key, s
 /* The entry with this key, or NULL. */
 struct table_entry *table_find(const struct table *table, const void *key, size_t len);
 
+/*
+ * All entries one after the other, in no order; NULL: from the start, and at the end. Whoever takes
+ * one out asks for the next before.
+ */
+struct table_entry *table_next(const struct table *table, const struct table_entry *after);
+
 /* Takes an entry out; one that is not in it (all zeros) is left alone. */
 void table_remove(struct table *table, struct table_entry *entry);
 

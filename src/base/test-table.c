@@ -1,5 +1,7 @@
 #include "base/table.h"
 
+#include <stdbool.h>
+
 #include "lib/test.h"
 
 #define MANY 20000
@@ -73,6 +75,39 @@ static void finds_what_was_added(void **state)
         table_done(&table);
 }
 
+/* Also while they are taken out on the way; a table of zeros has none. */
+static void goes_through_all(void **state)
+{
+        static bool seen[MANY];
+        struct table_entry *entry;
+        struct table table = {.n = 0};
+        struct err err = {0};
+        size_t n = 0;
+
+        (void)state;
+        assert_null(table_next(&table, NULL));
+        name_things();
+        assert_ok(table_init(&table, &err), &err);
+        assert_null(table_next(&table, NULL));
+        for (size_t i = 0; i < MANY; i++)
+                assert_ok(add(&table, &things[i], &err), &err);
+        entry = table_next(&table, NULL);
+        while (entry != NULL) {
+                const size_t i = (size_t)(TABLE_OWNER(entry, struct thing, by_name) - things);
+                struct table_entry *next = table_next(&table, entry);
+
+                assert_false(seen[i]);
+                seen[i] = true;
+                n++;
+                if (i % 2 == 0)
+                        table_remove(&table, entry);
+                entry = next;
+        }
+        assert_int_equal(n, MANY);
+        assert_int_equal(table.n, MANY / 2);
+        table_done(&table);
+}
+
 static void removes_and_adds_again(void **state)
 {
         struct table table;
@@ -143,6 +178,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(hashes_as_the_reference_does),
             cmocka_unit_test(finds_what_was_added),
+            cmocka_unit_test(goes_through_all),
             cmocka_unit_test(removes_and_adds_again),
             cmocka_unit_test(refuses_the_same_key),
             cmocka_unit_test(compares_all_bytes),

@@ -92,19 +92,6 @@ struct bench {
         double *flooded;
 };
 
-static int run_hex(int data, const char *hex, struct err *err)
-{
-        const struct bench_target target = {.data_fd = data};
-        uint8_t command[COMMAND_SIZE];
-        uint32_t code = 0;
-        size_t len = 0;
-        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
-
-        if (rc == 0)
-                rc = bench_target_run(&target, command, len, &code, err);
-        return rc == 0 && code != 0 ? err_set(err, ERR_TPM, "TPM error 0x%x", code) : rc;
-}
-
 /* ---- the flooder's process ---- */
 
 struct sender {
@@ -250,12 +237,13 @@ static int end_flood(const struct bench *bench, uint64_t *answers, struct err *e
 
 static int run_batch(const struct bench *bench, const char *command, double *us, struct err *err)
 {
+        const struct bench_target guest = {.data_fd = bench->data};
         int rc = 0;
 
         for (size_t i = 0; rc == 0 && i < BATCH; i++) {
                 const double start = bench_now_us();
 
-                rc = run_hex(bench->data, command, err);
+                rc = bench_target_run_hex(&guest, command, err);
                 us[i] = bench_now_us() - start;
         }
         return rc;
@@ -324,9 +312,12 @@ static int add_guest(const struct bench *bench, const char *name, int *ret_contr
 {
         static const char *const first[] = {startup, define_counter, increment, create_ak};
         int rc = bench_target_add_vtpm(&bench->host, name, ret_control, ret_data, err);
+        struct bench_target guest = {.data_fd = -1};
 
+        if (rc == 0)
+                guest.data_fd = *ret_data;
         for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(first); i++)
-                rc = run_hex(*ret_data, first[i], err);
+                rc = bench_target_run_hex(&guest, first[i], err);
         return rc == 0 ? 0 : err_wrap(err, "%s", name);
 }
 

@@ -16,11 +16,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/hex.h"
 #include "cli/bench-figure.h"
 #include "cli/bench-target.h"
 
-#define COMMAND_SIZE  128
 #define NOTE_EVERY    50
 #define PARK_TRIES    1000
 #define PARK_GAP_NSEC 1000000
@@ -89,14 +87,8 @@ static int note(const struct shard *shard, enum bench_shard_kind kind, size_t do
 static int run(const struct member *member, const char *hex, struct err *err)
 {
         const struct bench_target target = {.data_fd = member->data};
-        uint8_t command[COMMAND_SIZE];
-        uint32_t code = 0;
-        size_t len = 0;
-        int rc = hex_decode(hex, strlen(hex), command, sizeof(command), &len);
 
-        if (rc == 0)
-                rc = bench_target_run(&target, command, len, &code, err);
-        return rc == 0 && code != 0 ? err_set(err, ERR_TPM, "TPM error 0x%x", code) : rc;
+        return bench_target_run_hex(&target, hex, err);
 }
 
 /* Right after a command its engine may still be at it. */

@@ -5,21 +5,22 @@
 
 #include "base/fd.h"
 
-#define BUCKETS 16384 /* 20,000 vTPMs are one or two in each */
-
 struct keep {
         size_t fds_max;
-        size_t n;
         size_t n_fds;
-        struct kept *buckets[BUCKETS];
+        struct table sets;
 };
 
 int keep_new(size_t fds_max, struct keep **ret_keep, struct err *err)
 {
         struct keep *keep = calloc(1, sizeof(*keep));
+        int rc = keep == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
+                              : table_init(&keep->sets, err);
 
-        if (keep == NULL)
-                return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (rc != 0) {
+                free(keep);
+                return rc;
+        }
         keep->fds_max = fds_max;
         *ret_keep = keep;
         return 0;
@@ -30,6 +31,7 @@ void keep_free(struct keep *keep)
         if (keep == NULL)
                 return;
         keep_clear(keep);
+        table_done(&keep->sets);
         free(keep);
 }
 
@@ -40,33 +42,19 @@ static void kept_free(struct kept *kept)
         free(kept);
 }
 
-/* FNV-1a: the names are our own TCB's, nobody else chooses which of them meet. */
-static size_t bucket_of(struct bytes name)
+static struct kept *kept_of(struct table_entry *entry)
 {
-        uint32_t hash = 2166136261U;
-
-        for (size_t i = 0; i < name.len; i++)
-                hash = (hash ^ name.data[i]) * 16777619U;
-        return hash % BUCKETS;
+        return entry == NULL ? NULL : TABLE_OWNER(entry, struct kept, by_name);
 }
 
-/* Where the set of this name hangs, or the end of its bucket. */
-static struct kept **find(struct keep *keep, struct bytes name)
+static struct kept *find(const struct keep *keep, struct bytes name)
 {
-        struct kept **at = &keep->buckets[bucket_of(name)];
-
-        while (*at != NULL &&
-               (strlen((*at)->name) != name.len || memcmp((*at)->name, name.data, name.len) != 0))
-                at = &(*at)->next;
-        return at;
+        return kept_of(table_find(&keep->sets, name.data, name.len));
 }
 
-static void take_out(struct keep *keep, struct kept **at)
+static void take_out(struct keep *keep, struct kept *kept)
 {
-        struct kept *kept = *at;
-
-        *at = kept->next;
-        keep->n--;
+        table_remove(&keep->sets, &kept->by_name);
         keep->n_fds -= kept->n_fds;
         kept_free(kept);
 }
@@ -89,9 +77,9 @@ static int check(const struct keep *keep, const struct kept *before, struct byte
 int keep_put(struct keep *keep, struct bytes name, struct bytes record, int *fds, size_t n_fds,
              struct err *err)
 {
+        struct kept *before = name.len == 0 ? NULL : find(keep, name);
         struct kept *kept;
-        struct kept **at;
-        int rc = check(keep, name.len == 0 ? NULL : *find(keep, name), name, record, n_fds, err);
+        int rc = check(keep, before, name, record, n_fds, err);
 
         if (rc != 0)
                 return rc;
@@ -102,50 +90,48 @@ int keep_put(struct keep *keep, struct bytes name, struct bytes record, int *fds
         if (record.len > 0)
                 memcpy(kept->record, record.data, record.len);
         kept->len = record.len;
-        kept->bucket = bucket_of(name);
-        for (size_t i = 0; i < n_fds; i++)
-                kept->fds[i] = TAKE_FD(fds[i]);
-        kept->n_fds = n_fds;
         /* Only now: whatever was there may be what the name lies in. */
-        at = find(keep, name);
-        if (*at != NULL)
-                take_out(keep, at);
-        kept->next = keep->buckets[kept->bucket];
-        keep->buckets[kept->bucket] = kept;
-        keep->n++;
+        if (before != NULL)
+                take_out(keep, before);
+        rc = table_add(&keep->sets, &kept->by_name, kept->name, strlen(kept->name), err);
+        if (rc != 0) {
+                kept_free(kept);
+                return rc;
+        }
+        for (; kept->n_fds < n_fds; kept->n_fds++)
+                kept->fds[kept->n_fds] = TAKE_FD(fds[kept->n_fds]);
         keep->n_fds += n_fds;
         return 0;
 }
 
 void keep_drop(struct keep *keep, struct bytes name)
 {
-        struct kept **at = find(keep, name);
+        struct kept *kept = find(keep, name);
 
-        if (*at != NULL)
-                take_out(keep, at);
+        if (kept != NULL)
+                take_out(keep, kept);
 }
 
 void keep_clear(struct keep *keep)
 {
-        for (size_t i = 0; i < BUCKETS; i++)
-                while (keep->buckets[i] != NULL)
-                        take_out(keep, &keep->buckets[i]);
+        struct table_entry *entry = table_next(&keep->sets, NULL);
+
+        while (entry != NULL) {
+                struct kept *kept = kept_of(entry);
+
+                entry = table_next(&keep->sets, entry);
+                take_out(keep, kept);
+        }
 }
 
 const struct kept *keep_next(const struct keep *keep, const struct kept *after)
 {
-        size_t bucket = after == NULL ? 0 : after->bucket + 1;
-
-        if (after != NULL && after->next != NULL)
-                return after->next;
-        while (bucket < BUCKETS && keep->buckets[bucket] == NULL)
-                bucket++;
-        return bucket < BUCKETS ? keep->buckets[bucket] : NULL;
+        return kept_of(table_next(&keep->sets, after == NULL ? NULL : &after->by_name));
 }
 
 size_t keep_count(const struct keep *keep)
 {
-        return keep->n;
+        return keep->sets.n;
 }
 
 size_t keep_count_fds(const struct keep *keep)

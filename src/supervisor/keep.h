@@ -9,11 +9,11 @@
 
 #include "base/err.h"
 #include "base/reader.h"
+#include "base/table.h"
 #include "wire/supervisor.h"
 
 struct kept {
-        struct kept *next; /* of the same bucket */
-        size_t bucket;
+        struct table_entry by_name;
         char name[SUPERVISOR_NAME_MAX + 1];
         int fds[SUPERVISOR_FDS_MAX];
         size_t n_fds;

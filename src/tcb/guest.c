@@ -416,7 +416,7 @@ void guest_end(struct vm *vm)
 {
         char name[SUPERVISOR_NAME_MAX + 1];
 
-        keeper_unwatch(vm->tcb->keeper, vm);
+        keeper_unwatch(vm->tcb->keeper, vm->qemu.pid);
         vm->qemu_source = sd_event_source_disable_unref(vm->qemu_source);
         vm->qmp_source = sd_event_source_disable_unref(vm->qmp_source);
         vm->timer = sd_event_source_disable_unref(vm->timer);

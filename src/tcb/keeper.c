@@ -13,10 +13,8 @@
 #include "wire/event.h"
 #include "wire/link.h"
 
-#define LEFT_BUCKETS 4096
-
 struct watched {
-        struct watched *next;
+        struct table_entry by_pid;
         pid_t pid;
         keeper_ended_fn *ended;
         void *user;
@@ -27,10 +25,9 @@ struct keeper {
         struct wire_event *event;
         const struct keeper_ops *ops;
         void *user;
-        struct keeper_left *left[LEFT_BUCKETS];
-        size_t n_left;
+        struct table left;
         struct keeper_left *unusable; /* of other kinds of descriptors than their records' */
-        struct watched *watched;
+        struct table watched;
         struct secret *key;
         char why[201];
         uint32_t starts;
@@ -39,15 +36,6 @@ struct keeper {
 };
 
 /* What was left -------------------------------------------------------------------------------- */
-
-static size_t bucket_of(const char *name)
-{
-        uint32_t hash = 2166136261U;
-
-        for (; *name != '\0'; name++)
-                hash = (hash ^ (uint8_t)*name) * 16777619U;
-        return hash % LEFT_BUCKETS;
-}
 
 void keeper_left_free(struct keeper_left *left)
 {
@@ -58,43 +46,33 @@ void keeper_left_free(struct keeper_left *left)
         free(left);
 }
 
-static struct keeper_left *take_out(struct keeper *keeper, struct keeper_left **at)
+/* NULL where there is no entry. */
+static struct keeper_left *take_out(struct keeper *keeper, struct table_entry *entry)
 {
-        struct keeper_left *left = *at;
-
-        *at = left->next;
-        left->next = NULL;
-        keeper->n_left--;
-        return left;
-}
-
-/* Where what is left under this name hangs, or the end of its bucket. */
-static struct keeper_left **find(struct keeper *keeper, const char *name)
-{
-        struct keeper_left **at = &keeper->left[bucket_of(name)];
-
-        while (*at != NULL && strcmp((*at)->name, name) != 0)
-                at = &(*at)->next;
-        return at;
+        if (entry == NULL)
+                return NULL;
+        table_remove(&keeper->left, entry);
+        return TABLE_OWNER(entry, struct keeper_left, by_name);
 }
 
 struct keeper_left *keeper_take(struct keeper *keeper, const char *name)
 {
-        struct keeper_left **at;
-
-        if (keeper == NULL || keeper->n_left == 0)
+        if (keeper == NULL)
                 return NULL;
-        at = find(keeper, name);
-        return *at == NULL ? NULL : take_out(keeper, at);
+        return take_out(keeper, table_find(&keeper->left, name, strlen(name)));
 }
 
 struct keeper_left *keeper_take_any(struct keeper *keeper, const char *begin)
 {
-        for (size_t i = 0; keeper != NULL && i < LEFT_BUCKETS; i++)
-                for (struct keeper_left **at = &keeper->left[i]; *at != NULL; at = &(*at)->next)
-                        if (strncmp((*at)->name, begin, strlen(begin)) == 0)
-                                return take_out(keeper, at);
-        return NULL;
+        struct table_entry *entry = keeper == NULL ? NULL : table_next(&keeper->left, NULL);
+
+        for (; entry != NULL; entry = table_next(&keeper->left, entry)) {
+                const struct keeper_left *left = TABLE_OWNER(entry, struct keeper_left, by_name);
+
+                if (strncmp(left->name, begin, strlen(begin)) == 0)
+                        break;
+        }
+        return take_out(keeper, entry);
 }
 
 int keeper_left_decode(const struct keeper_left *left, uint16_t code, void *ret_message,
@@ -174,19 +152,21 @@ static bool is_usable(const struct keeper_left *left)
 static int place(struct keeper *keeper, struct keeper_left *left, struct err *err)
 {
         struct keeper_left AUTO_LEFT *owned = left;
-        struct keeper_left **at = find(keeper, left->name);
+        const size_t len = strlen(left->name);
+        int rc = 0;
 
-        if (*at != NULL)
+        if (table_find(&keeper->left, left->name, len) != NULL)
                 return err_set(err, ERR_MALFORMED, "supervisor: %s twice", left->name);
         if (is_usable(left)) {
-                keeper->n_left++;
+                rc = table_add(&keeper->left, &left->by_name, left->name, len, err);
         } else {
                 log_warning(NULL, "%s is kept with descriptors of another kind", left->name);
-                at = &keeper->unusable;
+                left->next = keeper->unusable;
+                keeper->unusable = left;
         }
-        left->next = *at;
-        *at = TAKE(owned);
-        return 0;
+        if (rc == 0)
+                (void)TAKE(owned);
+        return rc;
 }
 
 static int add_left(struct keeper *keeper, struct wire_frame *frame, struct err *err)
@@ -277,8 +257,12 @@ int keeper_new(int fd, struct keeper **ret_keeper, struct err *err)
         if (keeper == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
         keeper->program = -1;
-        rc = wire_link_new(TAKE_FD(owned), &wire_supervisor_protocol, WIRE_CLIENT, &keeper->link,
-                           err);
+        rc = table_init(&keeper->left, err);
+        if (rc == 0)
+                rc = table_init(&keeper->watched, err);
+        if (rc == 0)
+                rc = wire_link_new(TAKE_FD(owned), &wire_supervisor_protocol, WIRE_CLIENT,
+                                   &keeper->link, err);
         if (rc == 0)
                 rc = take_list(keeper, err);
         if (rc != 0) {
@@ -289,29 +273,58 @@ int keeper_new(int fd, struct keeper **ret_keeper, struct err *err)
         return 0;
 }
 
+/* All that nobody took, each told; NULL: to nobody. */
+static void drop_left(struct keeper *keeper, void (*tell)(struct keeper *, const char *name))
+{
+        struct table_entry *entry = table_next(&keeper->left, NULL);
+
+        while (entry != NULL) {
+                struct table_entry *next = table_next(&keeper->left, entry);
+                struct keeper_left AUTO_LEFT *left = take_out(keeper, entry);
+
+                if (tell != NULL) {
+                        log_warning(NULL, "%s was kept for nobody", left->name);
+                        tell(keeper, left->name);
+                }
+                entry = next;
+        }
+        while (keeper->unusable != NULL) {
+                struct keeper_left AUTO_LEFT *left = keeper->unusable;
+
+                keeper->unusable = left->next;
+                if (tell != NULL)
+                        tell(keeper, left->name);
+        }
+}
+
+static void forget(struct keeper *keeper, struct table_entry *entry)
+{
+        if (entry == NULL)
+                return;
+        table_remove(&keeper->watched, entry);
+        free(TABLE_OWNER(entry, struct watched, by_pid));
+}
+
 static void drop_watched(struct keeper *keeper)
 {
-        while (keeper->watched != NULL) {
-                struct watched *next = keeper->watched->next;
+        struct table_entry *entry = table_next(&keeper->watched, NULL);
 
-                free(keeper->watched);
-                keeper->watched = next;
+        while (entry != NULL) {
+                struct table_entry *next = table_next(&keeper->watched, entry);
+
+                forget(keeper, entry);
+                entry = next;
         }
+        table_done(&keeper->watched);
 }
 
 void keeper_free(struct keeper *keeper)
 {
         if (keeper == NULL)
                 return;
-        for (size_t i = 0; i < LEFT_BUCKETS; i++)
-                while (keeper->left[i] != NULL)
-                        keeper_left_free(take_out(keeper, &keeper->left[i]));
-        while (keeper->unusable != NULL) {
-                struct keeper_left AUTO_LEFT *left = keeper->unusable;
-
-                keeper->unusable = left->next;
-        }
+        drop_left(keeper, NULL);
         drop_watched(keeper);
+        table_done(&keeper->left);
         wire_event_free(keeper->event);
         wire_link_free(keeper->link);
         secret_free(keeper->key);
@@ -382,47 +395,42 @@ int keeper_watch(struct keeper *keeper, pid_t pid, keeper_ended_fn *ended, void 
                  struct err *err)
 {
         struct watched *watched = calloc(1, sizeof(*watched));
+        int rc;
 
         if (watched == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");
-        *watched =
-            (struct watched){.next = keeper->watched, .pid = pid, .ended = ended, .user = user};
-        keeper->watched = watched;
-        return 0;
+        watched->pid = pid;
+        watched->ended = ended;
+        watched->user = user;
+        rc = table_add(&keeper->watched, &watched->by_pid, &watched->pid, sizeof(pid), err);
+        if (rc == 0)
+                return 0;
+        free(watched);
+        return err_wrap(err, "watch process %d", (int)pid);
 }
 
-void keeper_unwatch(struct keeper *keeper, const void *user)
+void keeper_unwatch(struct keeper *keeper, pid_t pid)
 {
-        struct watched **at;
-
-        if (keeper == NULL)
-                return;
-        for (at = &keeper->watched; *at != NULL && (*at)->user != user; at = &(*at)->next)
-                ;
-        if (*at != NULL) {
-                struct watched *found = *at;
-
-                *at = found->next;
-                free(found);
-        }
+        if (keeper != NULL)
+                forget(keeper, table_find(&keeper->watched, &pid, sizeof(pid)));
 }
 
 static int on_exited(struct keeper *keeper, struct wire_frame *frame, struct err *err)
 {
         struct supervisor_exited exited;
-        struct watched *watched = keeper->watched;
+        struct table_entry *entry;
+        pid_t pid;
         int rc = wire_frame_decode(frame, &exited, sizeof(exited), err);
 
         if (rc != 0)
                 return rc;
-        while (watched != NULL && watched->pid != (pid_t)exited.pid)
-                watched = watched->next;
-        if (watched != NULL) {
-                keeper_ended_fn *ended = watched->ended;
-                void *user = watched->user;
+        pid = (pid_t)exited.pid;
+        entry = table_find(&keeper->watched, &pid, sizeof(pid));
+        if (entry != NULL) {
+                const struct watched watched = *TABLE_OWNER(entry, struct watched, by_pid);
 
-                keeper_unwatch(keeper, user);
-                ended(user, (int)exited.status);
+                forget(keeper, entry);
+                watched.ended(watched.user, (int)exited.status);
         }
         return 0;
 }
@@ -496,19 +504,7 @@ void keeper_serve(struct keeper *keeper)
 
         if (keeper == NULL)
                 return;
-        for (size_t i = 0; i < LEFT_BUCKETS; i++)
-                while (keeper->left[i] != NULL) {
-                        struct keeper_left AUTO_LEFT *left = take_out(keeper, &keeper->left[i]);
-
-                        log_warning(NULL, "%s was kept for nobody", left->name);
-                        keeper_drop(keeper, left->name);
-                }
-        while (keeper->unusable != NULL) {
-                struct keeper_left AUTO_LEFT *left = keeper->unusable;
-
-                keeper->unusable = left->next;
-                keeper_drop(keeper, left->name);
-        }
+        drop_left(keeper, keeper_drop);
         if (send_message(keeper, supervisor_serving_code, &serving, NULL, &err) != 0)
                 log_error((&(struct log_fields){.err = &err}), "the supervisor cannot be told");
 }

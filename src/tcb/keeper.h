@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "base/spawn.h"
+#include "base/table.h"
 #include "wire/kept.h"
 #include "wire/supervisor.h"
 
@@ -17,7 +18,8 @@ struct keeper;
 
 /* What the TCB before left under a name. Descriptors that are not taken (set to -1) are closed. */
 struct keeper_left {
-        struct keeper_left *next;
+        struct table_entry by_name;
+        struct keeper_left *next; /* of those that nobody can use */
         char name[SUPERVISOR_NAME_MAX + 1];
         const struct wire_message *message; /* of wire/kept.def */
         int fds[SUPERVISOR_FDS_MAX];
@@ -64,11 +66,14 @@ void keeper_put(struct keeper *keeper, const char *name, uint16_t code, const vo
                 const int *fds);
 void keeper_drop(struct keeper *keeper, const char *name);
 
-/* Told once when the supervisor says how this process, its child and our sibling, ended. */
+/*
+ * Told once when the supervisor says how this process, its child and our sibling, ended.
+ * ERR_CONFLICT: it is watched already.
+ */
 typedef void keeper_ended_fn(void *user, int status);
 int keeper_watch(struct keeper *keeper, pid_t pid, keeper_ended_fn *ended, void *user,
                  struct err *err) MUST_CHECK;
-void keeper_unwatch(struct keeper *keeper, const void *user);
+void keeper_unwatch(struct keeper *keeper, pid_t pid);
 
 /* What nobody took is dropped; we serve. */
 void keeper_serve(struct keeper *keeper);

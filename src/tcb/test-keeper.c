@@ -269,7 +269,7 @@ static void nothing_without_a_supervisor(void **state)
         keeper_put(NULL, "x", kept_server_code, NULL, NULL);
         keeper_put_key(NULL, key);
         keeper_drop(NULL, "x");
-        keeper_unwatch(NULL, NULL);
+        keeper_unwatch(NULL, 1);
         keeper_serve(NULL);
         keeper_end(NULL);
         keeper_free(NULL);
@@ -363,8 +363,9 @@ static void tells_of_an_end_once(void **state)
         assert_int_equal(rig.ends, 1);
         assert_int_equal(rig.status, 9);
         assert_ok(keeper_watch(rig.keeper, 42, on_ended, &rig, &err), &err);
-        keeper_unwatch(rig.keeper, &err); /* somebody else's: nothing */
-        keeper_unwatch(rig.keeper, &rig);
+        assert_int_equal(keeper_watch(rig.keeper, 42, on_ended, &err, &err), ERR_CONFLICT);
+        keeper_unwatch(rig.keeper, 40); /* not watched any more: nothing */
+        keeper_unwatch(rig.keeper, 42);
         say_exited(&rig, 42, 9);
         assert_int_equal(rig.ends, 1);
         /* One that is watched still is freed with the keeper. */
