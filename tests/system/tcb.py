@@ -92,7 +92,7 @@ class Host:
 
     def catena(self, *words):
         return subprocess.run([f"{BUILD}/catena", "--state", self.state, *words],
-                              capture_output=True, text=True, timeout=120, check=False)
+                              capture_output=True, text=True, timeout=400, check=False)
 
     def json(self, *words):
         done = self.catena("-f", "json", *words)
