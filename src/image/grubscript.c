@@ -109,6 +109,14 @@ static int copy_line(const uint8_t *data, size_t len, char *ret_line, struct err
         return 0;
 }
 
+static bool loads_kernel(const struct grubscript *script)
+{
+        for (size_t i = 0; i < script->n; i++)
+                if (script->event[i].kind == GRUBSCRIPT_COMMAND_LINE)
+                        return true;
+        return false;
+}
+
 static int parse_lines(struct reader *r, struct grubscript *script, struct err *err)
 {
         char line[GRUBSCRIPT_TEXT_MAX];
@@ -132,7 +140,7 @@ static int parse_lines(struct reader *r, struct grubscript *script, struct err *
                 if (rc < 0)
                         return err_wrap(err, "grub.cfg: line %zu", number);
         }
-        if (rc == 0 && !boots)
+        if (rc == 0 && (!boots || !loads_kernel(script)))
                 return err_set(err, ERR_MALFORMED, "grub.cfg: does not boot anything");
         return rc;
 }

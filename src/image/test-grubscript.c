@@ -47,6 +47,8 @@ static const struct {
 } refused_rows[] = {
     {"", ERR_MALFORMED, "does not boot"},
     {"linuxefi /vmlinuz\n", ERR_MALFORMED, "does not boot"},
+    {"boot\n", ERR_MALFORMED, "does not boot"},
+    {"set timeout=0\ninitrdefi /initrd.gz\nboot\n", ERR_MALFORMED, "does not boot"},
     {"linuxefi\nboot\n", ERR_MALFORMED, "line 1"},
     {"set\nboot\n", ERR_MALFORMED, "line 1"},
     {"boot\nset a=b\n", ERR_UNSUPPORTED, "line 2"},
