@@ -286,7 +286,7 @@ static void begins_at_the_next_hello(void **state)
         }
 }
 
-/* Descriptors that come with what is dropped are closed; an end is an end. */
+/* Descriptors that come with what is dropped are closed; an end is an end (G-GUEST). */
 static void drops_what_comes_before_the_hello(void **state)
 {
         struct ends ends = make_ends(SOCK_STREAM, true);
