@@ -329,7 +329,7 @@ static void goes_on_for_another(void **state)
         }
 }
 
-/* One that never comes to our question, and one that is gone. (G-GUEST) */
+/* One that never comes to our question, and one that is gone (G-GUEST). */
 static void another_end_that_says_nothing(void **state)
 {
         static char flood[8192];
