@@ -297,7 +297,7 @@ static void asks_to_leave(void **state)
         close_pair(&pair);
 }
 
-/* G: a TCB that was broken into. Each row is what it sends after the hello. */
+/* G-GUEST: a TCB that was broken into. Each row is what it sends after the hello. */
 static void cuts_off_what_makes_no_sense(void **state)
 {
         static const struct {

@@ -412,7 +412,7 @@ static void a_supervisor_that_dies(void **state)
         tear_down(&rig);
 }
 
-/* ---- a supervisor that is none --------------------------------------------------------------- */
+/* ---- G-GUEST: a supervisor that is none ----------------------------------------------------- */
 
 struct raw {
         const char *name;

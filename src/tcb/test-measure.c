@@ -225,7 +225,7 @@ static void what_started_us_is_measured_first(void **state)
         expect_pcr_of_lines();
 }
 
-/* G: whoever started us shows something that no program is, and nothing is extended for it. */
+/* G-GUEST: whoever started us shows what no program is, and nothing is extended for it. */
 static void a_supervisor_that_is_no_program(void **state)
 {
         static const struct {
