@@ -1,3 +1,4 @@
+/* The supervisor against a TCB that says what no TCB says (G-GUEST). */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
  * The TCB's end of the supervisor's channel, with the supervisor's end in our hands: what it may
- * keep for us, and one that says what no supervisor says.
+ * keep for us, and one that says what no supervisor says (G-GUEST).
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,7 @@
-/* What the host's software is, with a TPM of words that keeps PCR 13 (lib/ptpm-double.h). */
+/*
+ * What the host's software is, with a TPM of words that keeps PCR 13 (lib/ptpm-double.h); and files
+ * that are no program (G-GUEST).
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
