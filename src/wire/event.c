@@ -16,8 +16,9 @@ struct wire_event {
         const struct wire_event_ops *ops;
         void *user;
         bool closed;
-        bool busy;   /* one of ops is running */
-        bool doomed; /* freed by it: to be released afterwards */
+        bool busy;       /* one of ops is running */
+        uint32_t events; /* in the loop; 0: in a hub */
+        bool doomed;     /* freed by it: to be released afterwards */
 };
 
 static int watch(struct wire_event *we, struct err *err)
@@ -31,9 +32,13 @@ static int watch(struct wire_event *we, struct err *err)
                 events |= EPOLLOUT;
         if (we->hub != NULL)
                 return wire_hub_watch(we->hub, &we->member, events, err);
+        /* A loop that has ended would refuse even what it does already. */
+        if (we->events == events)
+                return 0;
         rc = sd_event_source_set_io_events(we->source, events);
         if (rc < 0)
                 return err_set_errno(err, -rc, "watch link");
+        we->events = events;
         return 0;
 }
 
@@ -150,6 +155,7 @@ int wire_event_take(sd_event *event, struct wire_link *link, const struct wire_e
                 wire_event_free(we);
                 return err_set_errno(err, -rc, "watch link");
         }
+        we->events = EPOLLIN;
         *ret = we;
         return 0;
 }

@@ -123,11 +123,35 @@ static void links_take_turns(void **state)
         sd_event_unref(event);
 }
 
+/* The last word of a process that ends: nothing has to be watched for it. */
+static void a_loop_that_has_ended_sends_still(void **state)
+{
+        const struct engine_persisted word = {.sequence = 1};
+        sd_event *event = NULL;
+        struct wire_frame frame;
+        struct wire_link *peer;
+        struct side side;
+        struct err err = {0};
+
+        (void)state;
+        assert_true(sd_event_new(&event) >= 0);
+        peer = open_side(&side, event);
+        assert_true(sd_event_exit(event, 0) >= 0);
+        assert_true(sd_event_loop(event) >= 0);
+        assert_ok(wire_event_send(side.we, engine_persisted_code, 0, 0, &word, NULL, &err), &err);
+        assert_ok(wire_link_receive(peer, &frame, &err), &err);
+        assert_int_equal(frame.message->code, engine_persisted_code);
+        wire_link_free(peer);
+        wire_event_free(side.we);
+        sd_event_unref(event);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(answers_and_notices_the_end),
             cmocka_unit_test(links_take_turns),
+            cmocka_unit_test(a_loop_that_has_ended_sends_still),
         };
         return cmocka_run_group_tests_name("wire-event", tests, NULL, NULL);
 }
