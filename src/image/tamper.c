@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/macro.h"
 #include "base/writer.h"
@@ -122,6 +123,18 @@ static int add_archive(struct disk_content *c, struct err *err)
         return rc == 0 ? replace(c, DISK_INITRD, &w, err) : rc;
 }
 
+/* The image that a policy was made of would be gone. */
+static int check_names(const char *image, const char *out, struct err *err)
+{
+        struct stat source;
+        struct stat target;
+
+        if (stat(image, &source) == 0 && stat(out, &target) == 0 &&
+            source.st_dev == target.st_dev && source.st_ino == target.st_ino)
+                return err_set(err, ERR_USAGE, "--out is the image itself");
+        return 0;
+}
+
 int image_tamper(const char *image, const char *out, enum image_tamper tamper, struct err *err)
 {
         static int (*const change[IMAGE_TAMPERS])(struct disk_content *, struct err *) = {
@@ -131,8 +144,10 @@ int image_tamper(const char *image, const char *out, enum image_tamper tamper, s
             [IMAGE_TAMPER_INITRD] = add_archive,
         };
         CLEANUP(content_done) struct disk_content c = {0};
-        int rc = scratch_init(&c.scratch, err);
+        int rc = check_names(image, out, err);
 
+        if (rc == 0)
+                rc = scratch_init(&c.scratch, err);
         for (int i = 0; rc == 0 && i < DISK_FILES; i++) {
                 rc = disk_read(image, (enum disk_file)i, &c.data[i], &c.file[i].len, err);
                 c.file[i].data = c.data[i];

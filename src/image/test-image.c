@@ -353,6 +353,11 @@ static void test_bad_disk(void **state)
         assert_int_equal(
             image_tamper(in_dir("zero.img"), in_dir("bad.img"), IMAGE_TAMPER_GRUB, &err),
             ERR_FAILED);
+        /* Under another name, too: the image would be gone. */
+        assert_int_equal(link(in_dir("zero.img"), in_dir("same.img")), 0);
+        assert_int_equal(
+            image_tamper(in_dir("zero.img"), in_dir("same.img"), IMAGE_TAMPER_GRUB, &err),
+            ERR_USAGE);
 }
 
 static const struct {

@@ -26,9 +26,9 @@ def wait_until(what, check, seconds=30):
         pause = min(2 * pause, 0.05)
 
 
-def is_alive(pid):
+def is_alive(pid, proc="/proc"):
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        with open(f"{proc}/{pid}/stat", encoding="ascii", errors="replace") as stat:
             return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):  # the latter between open and read
         return False
