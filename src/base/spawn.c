@@ -484,3 +484,21 @@ void spawn_kill(struct spawn_child *child)
         child->pid = 0;
         fd_close(&child->pidfd);
 }
+
+int spawn_dismiss(struct spawn_child *child)
+{
+        int AUTO_FD pidfd = TAKE_FD(child->pidfd);
+
+        if (child->pid <= 0 || pidfd < 0)
+                return -1;
+        child->pid = 0;
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        return child->sibling ? -1 : TAKE_FD(pidfd);
+}
+
+void spawn_reap(int pidfd)
+{
+        siginfo_t info;
+
+        (void)waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+}

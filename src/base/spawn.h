@@ -107,4 +107,14 @@ int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status,
  * that was never started or is reaped. */
 void spawn_kill(struct spawn_child *child);
 
+/*
+ * SIGKILL, and nobody waits here: its memory may take the kernel a while. Returns its pidfd, the
+ * caller's, for spawn_reap() once it is readable, or -1 where another process reaps it (or nothing
+ * runs).
+ */
+int spawn_dismiss(struct spawn_child *child);
+
+/* Reaps the ended child that this pidfd is; waits if it has not ended. The pidfd stays open. */
+void spawn_reap(int pidfd);
+
 #endif

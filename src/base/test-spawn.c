@@ -473,6 +473,29 @@ static void waits_no_longer_than_told_and_kills(void **state)
         spawn_kill(&child);
 }
 
+static void dismisses_and_reaps_later(void **state)
+{
+        const char *argv[] = {self, "sleep", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        pid_t pid;
+        int pidfd;
+
+        (void)state;
+        assert_ok(spawn_start(&request, &child, &err), &err);
+        pid = child.pid;
+        pidfd = spawn_dismiss(&child);
+        assert_true(pidfd >= 0);
+        assert_int_equal(child.pidfd, -1);
+        assert_int_equal(spawn_dismiss(&child), -1);
+        spawn_kill(&child);
+        assert_int_equal(kill(pid, 0), 0); /* running still, or waiting to be reaped */
+        spawn_reap(pidfd);
+        assert_int_equal(kill(pid, 0), -1);
+        fd_close(&pidfd);
+}
+
 /* The starter is killed; its child, which nobody waits for, must go too. */
 static void dies_with_its_starter(void **state)
 {
@@ -517,6 +540,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(without_root_a_user_namespace_does),
             cmocka_unit_test(root_with_one_id_uses_a_user_namespace),
             cmocka_unit_test(waits_no_longer_than_told_and_kills),
+            cmocka_unit_test(dismisses_and_reaps_later),
             cmocka_unit_test(dies_with_its_starter),
         };
         if (argc > 1)

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/fd.h"
 #include "tcb/spares.h"
 #include "vmm/engine.h"
 #include "vmm/zygote.h"
@@ -535,6 +537,43 @@ void engine_host_free(struct engine_host *host)
         wire_event_free(host->core);
         vmm_engine_kill(&host->engine);
         free(host);
+}
+
+static int on_ended(sd_event_source *source, int pidfd, uint32_t revents, void *user)
+{
+        (void)revents;
+        (void)user;
+        spawn_reap(pidfd);
+        /* The loop has the only reference. */
+        (void)sd_event_source_set_floating(source, false);
+        return 0;
+}
+
+static int reap_later(sd_event *event, int pidfd)
+{
+        sd_event_source *source = NULL;
+        int rc = sd_event_add_io(event, &source, pidfd, EPOLLIN, on_ended, NULL);
+
+        if (rc < 0)
+                return rc;
+        (void)sd_event_source_set_io_fd_own(source, true);
+        (void)sd_event_source_set_floating(source, true);
+        (void)sd_event_source_unref(source);
+        return 0;
+}
+
+void engine_host_dismiss(struct engine_host *host)
+{
+        int AUTO_FD pidfd = -1;
+
+        if (host == NULL)
+                return;
+        pidfd = spawn_dismiss(&host->engine.child);
+        if (pidfd >= 0 && reap_later(sd_event_source_get_event(host->timeout), pidfd) >= 0)
+                (void)TAKE_FD(pidfd);
+        else if (pidfd >= 0)
+                spawn_reap(pidfd);
+        engine_host_free(host);
 }
 
 uid_t engine_host_uid(const struct engine_host *host)

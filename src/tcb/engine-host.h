@@ -99,6 +99,12 @@ uint32_t engine_host_init_count(const struct engine_host *host);
 /* Kills the engine if it runs; ops are not called any more, and may call this. NULL is allowed. */
 void engine_host_free(struct engine_host *host);
 
+/*
+ * The same for an engine that has nothing left to do, without waiting until the kernel has taken
+ * its memory back, which others would have to wait for: the loop reaps it.
+ */
+void engine_host_dismiss(struct engine_host *host);
+
 /* The user id that it runs under as root's: the request's, or a spare's own. */
 uid_t engine_host_uid(const struct engine_host *host);
 

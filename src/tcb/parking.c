@@ -220,7 +220,7 @@ static void on_sealed(void *user, uint64_t value)
 
         (void)value;
         keep_channels(parked);
-        engine_host_free(TAKE(instance->engine));
+        engine_host_dismiss(TAKE(instance->engine));
         ring_remove(instance->host->parking, instance);
         sm_move(&instance->sm, INSTANCE_PARKED);
         instance->host->parking->n_kept++;

@@ -3,6 +3,7 @@
  * where it was, and the next try brings the same TPM back.
  */
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -269,6 +270,24 @@ static void a_qemu_that_goes_away_meanwhile_is_noticed(void **state)
         find_engines(&lost);
 }
 
+/* Its engine's end is not waited for, but seen. */
+static void the_engine_of_a_parked_one_is_reaped(void **state)
+{
+        pid_t pid;
+
+        (void)state;
+        boot("reaped");
+        pid = engine_host_pid(guest.instance->engine);
+        assert_int_equal(kill(pid, 0), 0);
+        park();
+        for (int i = 0; kill(pid, 0) == 0; i++) {
+                assert_in_range(i, 0, TURNS_MAX);
+                assert_true(sd_event_run(tcb->event, 1000000) >= 0);
+        }
+        ASK(guest.data, READ);
+        is_answered(guest.data, "\0\0\0\0", 6);
+}
+
 /* A state that is gone does not come back: that ends it, at once. */
 static void one_without_its_state_ends(void **state)
 {
@@ -292,6 +311,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(who_asked_hears_why, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_waits_can_end, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_qemu_that_goes_away_meanwhile_is_noticed, set_up,
+                                            tear_down),
+            cmocka_unit_test_setup_teardown(the_engine_of_a_parked_one_is_reaped, set_up,
                                             tear_down),
             cmocka_unit_test_setup_teardown(one_without_its_state_ends, set_up, tear_down),
         };
