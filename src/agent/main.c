@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
 
 #define DEFAULT_TCTI      "device:/dev/tpmrm0"
 #define PORT_TIMEOUT_MSEC 60000
+#define KEY_TRIES         5
+#define KEY_PAUSE_MSEC    2000
 
 struct options {
         const char *tcti;
@@ -84,16 +87,49 @@ static int serve_port(const char *path, const struct serve_actor *actor, struct 
         }
 }
 
+static int make_keys(const char *tcti, struct tpm **ret_tpm, struct agent *ret_agent,
+                     struct err *err)
+{
+        struct tpm *tpm = NULL;
+        int rc = tpm_open(tcti, &tpm, err);
+
+        if (rc == 0)
+                rc = agent_init(ret_agent, tpm, &agent_kernel_paths, err);
+        if (rc == 0)
+                *ret_tpm = tpm;
+        else
+                tpm_close(tpm);
+        return rc;
+}
+
+/*
+ * The kernel's driver gives a command up after a while. A host that stood still for longer, with
+ * the TPM and without the guest's clock, is no reason to end the guest.
+ */
+static int make_keys_patiently(const char *tcti, struct tpm **ret_tpm, struct agent *ret_agent,
+                               struct err *err)
+{
+        int rc = make_keys(tcti, ret_tpm, ret_agent, err);
+
+        for (unsigned i = 1; rc != 0 && i < KEY_TRIES; i++) {
+                log_warning((&(struct log_fields){.op = "keys", .err = err}), "AGENT-RETRY");
+                *err = (struct err){0};
+                (void)poll(NULL, 0, KEY_PAUSE_MSEC);
+                rc = make_keys(tcti, ret_tpm, ret_agent, err);
+        }
+        return rc;
+}
+
 static int serve(const struct options *options, int watch_fd, struct err *err)
 {
         struct tpm AUTO_TPM *tpm = NULL;
         struct agent AUTO_AGENT agent = {0};
         struct serve_actor actor = {.act = agent_act, .user = &agent};
         char path[PATH_MAX];
+        int rc = make_keys_patiently(options->tcti, &tpm, &agent, err);
 
-        if (tpm_open(options->tcti, &tpm, err) != 0 ||
-            agent_init(&agent, tpm, &agent_kernel_paths, err) != 0)
-                return err->code;
+        if (rc != 0)
+                return rc;
         log_info(NULL, "AGENT-KEYS made");
         if (options->socket_fd >= 0)
                 return serve_host(options->socket_fd, &actor, err);
