@@ -91,7 +91,8 @@ void pages_give_back_variables(void)
         pages_give_back_zeros(edata, (size_t)(end - edata));
 }
 
-void pages_give_back_stack(void)
+/* In a frame of its own: inlined, the caller's variables would lie below. */
+__attribute__((noinline)) void pages_give_back_stack(void)
 {
         uint8_t *const here = (uint8_t *)__builtin_frame_address(0) - FRAMES_MAX;
         uint8_t *const last = here - ((uintptr_t)here & (PAGE - 1));

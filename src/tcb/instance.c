@@ -417,19 +417,14 @@ int instance_resume(struct instance *instance, const struct engine_wake *wake, i
                     int data, struct err *err)
 {
         struct engine_host_request request = engine_request(instance, 0, control);
-        struct store_blob permanent;
-        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
-                                STORE_KIND_PERMANENT, &permanent, err);
+        int rc;
 
-        if (rc != 0)
-                return err_wrap(err, "load the state of vTPM %s", instance->stored.name);
-        request.permanent = (struct bytes){permanent.data, permanent.len};
+        request.permanent = wake->permanent;
         request.wake = wake;
         request.data = data;
         request.ops = &engine_ops;
         request.user = instance;
         rc = engine_host_start(&request, &instance->engine, err);
-        store_blob_free(&permanent);
         if (rc == 0)
                 instance->uid = engine_host_uid(instance->engine);
         return rc;

@@ -166,7 +166,7 @@ int instance_adopt(struct instance *instance, struct keeper_left *left,
 void instance_keep(struct instance *instance);
 void instance_unkeep(struct instance *instance);
 
-/* parking.c: a woken engine on this state. The instance stays as it is if that fails. */
+/* parking.c: a woken engine on these states. The instance stays as it is if that fails. */
 int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,
                     int data, struct err *err) MUST_CHECK;
 

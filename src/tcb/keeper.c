@@ -245,7 +245,21 @@ static int take_list(struct keeper *keeper, struct err *err)
                                      frame.message->name);
                 wire_frame_close_fds(&frame);
         }
+        /* The storage key came this way. */
+        wire_link_rest(keeper->link);
         return rc;
+}
+
+/* Before anybody keeps something new under such a name. */
+static void drop_unusable(struct keeper *keeper, void (*tell)(struct keeper *, const char *name))
+{
+        while (keeper->unusable != NULL) {
+                struct keeper_left AUTO_LEFT *left = keeper->unusable;
+
+                keeper->unusable = left->next;
+                if (tell != NULL)
+                        tell(keeper, left->name);
+        }
 }
 
 int keeper_new(int fd, struct keeper **ret_keeper, struct err *err)
@@ -269,6 +283,7 @@ int keeper_new(int fd, struct keeper **ret_keeper, struct err *err)
                 keeper_free(keeper);
                 return err_wrap(err, "what the supervisor keeps");
         }
+        drop_unusable(keeper, keeper_drop);
         *ret_keeper = keeper;
         return 0;
 }
@@ -287,13 +302,6 @@ static void drop_left(struct keeper *keeper, void (*tell)(struct keeper *, const
                         tell(keeper, left->name);
                 }
                 entry = next;
-        }
-        while (keeper->unusable != NULL) {
-                struct keeper_left AUTO_LEFT *left = keeper->unusable;
-
-                keeper->unusable = left->next;
-                if (tell != NULL)
-                        tell(keeper, left->name);
         }
 }
 
@@ -323,6 +331,7 @@ void keeper_free(struct keeper *keeper)
         if (keeper == NULL)
                 return;
         drop_left(keeper, NULL);
+        drop_unusable(keeper, NULL);
         drop_watched(keeper);
         table_done(&keeper->left);
         wire_event_free(keeper->event);

@@ -321,19 +321,26 @@ static uint64_t clock_now(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static int load_volatile(struct instance *instance, struct store_blob *ret_state, struct err *err)
+/* Not what the host lacks now, but what will not come back. */
+static bool is_lost(int code)
 {
-        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid,
-                                STORE_KIND_VOLATILE, ret_state, err);
+        return code == ERR_DAMAGED || code == ERR_NOT_FOUND || code == ERR_ROLLBACK ||
+               code == ERR_UNSUPPORTED || code == ERR_LIMIT;
+}
 
-        if (rc == ERR_NOT_FOUND)
-                return err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is gone",
-                               instance->stored.name);
+static int load(struct instance *instance, enum store_kind kind, struct store_blob *ret_state,
+                bool *ret_lost, struct err *err)
+{
+        int rc = store_get_blob(instance->host->store, instance->stored.block.uuid, kind, ret_state,
+                                err);
+
+        *ret_lost = is_lost(rc);
         if (rc != 0)
-                return err_wrap(err, "wake vTPM %s", instance->stored.name);
+                return err_wrap(err, "load the state of vTPM %s", instance->stored.name);
         if (ret_state->len > 0)
                 return 0;
         store_blob_free(ret_state);
+        *ret_lost = true;
         return err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
                        instance->stored.name);
 }
@@ -342,28 +349,43 @@ static int load_volatile(struct instance *instance, struct store_blob *ret_state
  * The engine serves nobody before the state is used up durably: one that was started in vain took
  * nothing away.
  */
-static int resume(struct instance *instance, struct err *err)
+static int resume(struct instance *instance, struct bytes permanent, struct bytes volatile_state,
+                  struct err *err)
 {
         const struct parked *parked = instance->parked;
-        struct engine_wake wake = {
+        const struct engine_wake wake = {
             .clock = clock_now(),
             .init_count = parked->state.init_count,
             .buffer_size = parked->state.buffer_size,
             .locality = parked->state.locality,
             .marks = parked->state.marks,
+            .volatile_state = volatile_state,
+            .permanent = permanent,
         };
-        struct store_blob state;
-        int rc = load_volatile(instance, &state, err);
+        int rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
 
-        if (rc != 0)
-                return rc;
-        wake.volatile_state = (struct bytes){state.data, state.len};
-        rc = instance_resume(instance, &wake, parked->fds[CONTROL], parked->fds[DATA], err);
-        store_blob_free(&state);
         if (rc == 0)
                 rc = instance_use_up(instance, err);
         if (rc != 0)
                 engine_host_free(TAKE(instance->engine));
+        return rc;
+}
+
+static int load_and_resume(struct instance *instance, bool *ret_lost, struct err *err)
+{
+        struct store_blob volatile_state;
+        struct store_blob permanent;
+        int rc = load(instance, STORE_KIND_VOLATILE, &volatile_state, ret_lost, err);
+
+        if (rc != 0)
+                return rc;
+        rc = load(instance, STORE_KIND_PERMANENT, &permanent, ret_lost, err);
+        if (rc == 0) {
+                rc = resume(instance, (struct bytes){permanent.data, permanent.len},
+                            (struct bytes){volatile_state.data, volatile_state.len}, err);
+                store_blob_free(&permanent);
+        }
+        store_blob_free(&volatile_state);
         return rc;
 }
 
@@ -395,18 +417,16 @@ static void try_late(struct parking *parking)
 
 static int wake(struct instance *instance, struct err *err)
 {
-        int rc = resume(instance, err);
+        bool lost = false;
+        int rc = load_and_resume(instance, &lost, err);
 
-        if (rc == ERR_DAMAGED) {
+        if (lost) {
                 log_error((&(struct log_fields){.vm = instance->stored.name, .err = err}),
                           "it does not wake");
                 instance_fail(instance, err);
-                return rc;
         }
-        if (rc != 0) {
-                put_off(instance, err);
+        if (rc != 0)
                 return rc;
-        }
         if (instance->parked->tries > 0)
                 log_info((&(struct log_fields){.vm = instance->stored.name}),
                          "it wakes after %u tries", instance->parked->tries);
@@ -427,7 +447,7 @@ int parking_wake(struct instance *instance, commit_fn *done, void *user, struct 
         instance->park_done = done;
         instance->park_user = user;
         rc = wake(instance, err);
-        /* Of one that ended done was told; of one that is tried again the caller hears now. */
+        /* Of one that ended done was told; of one that is still parked the caller hears now. */
         if (rc == 0 || instance->sm.state != INSTANCE_PARKED)
                 return 0;
         instance->park_done = NULL;
@@ -454,14 +474,14 @@ static void hang_up(struct instance *instance)
 
 static void on_byte(struct instance *instance)
 {
-        struct err ignored = {0}; /* logged */
+        struct err err = {0};
 
         if (instance->sm.state == INSTANCE_PARKING)
                 go_on(instance);
         else if (is_closed(instance->parked->fds[CONTROL]))
                 hang_up(instance);
-        else
-                (void)!wake(instance, &ignored);
+        else if (wake(instance, &err) != 0 && instance->sm.state == INSTANCE_PARKED)
+                put_off(instance, &err);
 }
 
 /*

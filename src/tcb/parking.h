@@ -36,7 +36,7 @@ int parking_park(struct instance *instance, bool idle_only, commit_fn *done, voi
 
 /*
  * Wakes a parked one; done(user, 0) when it is live, done(user, 1) if it ended. An error: it stays
- * parked, and is tried again.
+ * parked until its guest or somebody else wants it.
  */
 int parking_wake(struct instance *instance, commit_fn *done, void *user,
                  struct err *err) MUST_CHECK;

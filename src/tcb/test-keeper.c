@@ -618,8 +618,11 @@ static void descriptors_of_another_kind(void **state)
                         fail_msg("row %zu: %s is taken", i, rows[i].kinds);
                 keeper_left_free(keeper_take(rig.keeper, "good"));
                 (void)hear(&rig, supervisor_list_code);
-                serve(&rig);
                 (void)hear(&rig, supervisor_drop_code);
+                /* What is kept from now on under its name stays. */
+                keeper_put(rig.keeper, "bad", kept_server_code, &zero, &kinds['l']);
+                (void)hear(&rig, supervisor_keep1_code);
+                serve(&rig);
                 (void)hear(&rig, supervisor_serving_code);
                 tear_down(&rig);
         }

@@ -38,11 +38,26 @@ struct guest {
 
 static struct tcb *tcb;
 static struct guest guest;
+static int failing; /* what reading the parked state answers; 0: the state */
+
+int __real_store_get_blob(struct store *store, const uint8_t *uuid, enum store_kind kind,
+                          struct store_blob *ret_blob, struct err *err);
+int __wrap_store_get_blob(struct store *store, const uint8_t *uuid, enum store_kind kind,
+                          struct store_blob *ret_blob, struct err *err);
+
+int __wrap_store_get_blob(struct store *store, const uint8_t *uuid, enum store_kind kind,
+                          struct store_blob *ret_blob, struct err *err)
+{
+        if (failing != 0 && kind == STORE_KIND_VOLATILE)
+                return err_set(err, failing, "scripted");
+        return __real_store_get_blob(store, uuid, kind, ret_blob, err);
+}
 
 static int set_up(void **state)
 {
         (void)state;
         guest = (struct guest){.control = -1, .data = -1};
+        failing = 0;
         tcb = test_tcb_open(0);
         return 0;
 }
@@ -270,6 +285,42 @@ static void a_qemu_that_goes_away_meanwhile_is_noticed(void **state)
         find_engines(&lost);
 }
 
+/* Also one that somebody has put back, or that no version of ours can read. */
+static void what_is_lost_ends_it_and_what_is_late_does_not(void **state)
+{
+        static const struct {
+                const char *name;
+                int code;
+                bool ends;
+        } rows[] = {
+            {"damaged", ERR_DAMAGED, true},      {"gone", ERR_NOT_FOUND, true},
+            {"rollback", ERR_ROLLBACK, true},    {"newer", ERR_UNSUPPORTED, true},
+            {"long", ERR_LIMIT, true},           {"disk", ERR_IO, false},
+            {"no-memory", ERR_NO_MEMORY, false},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                guest = (struct guest){.control = -1, .data = -1};
+                boot(rows[i].name);
+                park();
+                failing = rows[i].code;
+                ASK(guest.data, READ);
+                if (rows[i].ends) {
+                        test_tcb_run(tcb, &guest.ended);
+                        failing = 0;
+                } else {
+                        waits();
+                        failing = 0;
+                        is_answered(guest.data, "\0\0\0\0", 6);
+                        becomes(INSTANCE_LIVE);
+                        instance_stop(guest.instance);
+                }
+                fd_close(&guest.control);
+                fd_close(&guest.data);
+        }
+}
+
 /* Its engine's end is not waited for, but seen. */
 static void the_engine_of_a_parked_one_is_reaped(void **state)
 {
@@ -311,6 +362,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(who_asked_hears_why, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_waits_can_end, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_qemu_that_goes_away_meanwhile_is_noticed, set_up,
+                                            tear_down),
+            cmocka_unit_test_setup_teardown(what_is_lost_ends_it_and_what_is_late_does_not, set_up,
                                             tear_down),
             cmocka_unit_test_setup_teardown(the_engine_of_a_parked_one_is_reaped, set_up,
                                             tear_down),
