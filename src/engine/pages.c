@@ -88,7 +88,7 @@ void pages_give_back_zeros(void *data, size_t n)
 
 void pages_give_back_variables(void)
 {
-        pages_give_back_zeros(edata, (size_t)(end - edata));
+        pages_give_back_zeros(edata, (uintptr_t)end - (uintptr_t)edata);
 }
 
 /* In a frame of its own: inlined, the caller's variables would lie below. */
