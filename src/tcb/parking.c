@@ -341,7 +341,7 @@ static int load(struct instance *instance, enum store_kind kind, struct store_bl
                 return 0;
         store_blob_free(ret_state);
         *ret_lost = true;
-        return err_set(err, ERR_DAMAGED, "the parked state of vTPM %s is used up",
+        return err_set(err, ERR_DAMAGED, "the state of parked vTPM %s is used up or empty",
                        instance->stored.name);
 }
 
