@@ -329,24 +329,32 @@ static void goes_on_for_another(void **state)
         }
 }
 
+/* A line without an end: more than there is room for. */
+static void flood(struct qmp *qmp, int peer, char byte)
+{
+        char bytes[8192];
+        struct err err = {0};
+        int rc = 0;
+
+        memset(bytes, byte, sizeof(bytes));
+        for (int i = 0; i < 20 && rc == 0; i++) {
+                assert_ok(fd_write_all(peer, bytes, sizeof(bytes), &err), &err);
+                rc = qmp_process(qmp, &err);
+        }
+        assert_int_equal(rc, ERR_LIMIT);
+}
+
 /* One that never comes to our question, and one that is gone (G-GUEST). */
 static void another_end_that_says_nothing(void **state)
 {
-        static char flood[8192];
         struct seen seen = {0};
         struct err err = {0};
         int peer = -1;
         struct qmp *qmp = connect_pair(&seen, &peer);
-        int rc = 0;
 
         (void)state;
-        memset(flood, 'x', sizeof(flood));
         qmp_resume(qmp);
-        for (int i = 0; i < 20 && rc == 0; i++) {
-                assert_ok(fd_write_all(peer, flood, sizeof(flood), &err), &err);
-                rc = qmp_process(qmp, &err);
-        }
-        assert_int_equal(rc, ERR_LIMIT);
+        flood(qmp, peer, 'x');
         qmp_free(qmp);
         (void)close(peer);
         qmp = connect_pair(&seen, &peer);
@@ -359,23 +367,16 @@ static void another_end_that_says_nothing(void **state)
 
 static void buffers_are_bounded(void **state)
 {
-        static char flood[8192];
         struct seen seen = {0};
         struct err err = {0};
         int peer = -1;
         struct qmp *qmp = connect_pair(&seen, &peer);
-        int rc = 0;
 
         (void)state;
         for (int i = 0; i < QMP_PENDING_MAX; i++)
                 assert_ok(qmp_execute(qmp, QMP_STOP, &err), &err);
         assert_int_equal(qmp_execute(qmp, QMP_STOP, &err), ERR_LIMIT);
-        memset(flood, ' ', sizeof(flood));
-        for (int i = 0; i < 20 && rc == 0; i++) {
-                assert_ok(fd_write_all(peer, flood, sizeof(flood), &err), &err);
-                rc = qmp_process(qmp, &err);
-        }
-        assert_int_equal(rc, ERR_LIMIT);
+        flood(qmp, peer, ' ');
         qmp_free(qmp);
         (void)close(peer);
 }
