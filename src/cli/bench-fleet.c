@@ -1,5 +1,7 @@
 #include "cli/bench-fleet.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ struct member {
 struct fleet {
         char dir[64];
         struct bench_target target; /* the host */
+        int floor_fd;               /* a file beside the states */
         struct member *members;
         size_t n;
         size_t n_awake;   /* so many of them, the first ones */
@@ -165,47 +168,90 @@ static const struct {
 };
 
 /* From the first byte of a parked guest's command to its answer. */
-static int wake_all(struct fleet *fleet, long gap_nsec, double *us, size_t n, struct err *err)
+static int wake_one(const struct fleet *fleet, size_t i, double *ret_us, struct err *err)
 {
         static const uint8_t get_random[] = {0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16};
+        const double start = bench_now_us();
+        int rc = run(fleet, i, get_random, sizeof(get_random), err);
+
+        if (rc == 0)
+                *ret_us = bench_now_us() - start;
+        return rc;
+}
+
+/* What the disk alone takes to make a page durable: a wake cannot do with less. */
+static int write_one(const struct fleet *fleet, double *ret_us, struct err *err)
+{
+        static uint8_t page[4096];
+        const double start = bench_now_us();
+
+        page[0]++;
+        if (pwrite(fleet->floor_fd, page, sizeof(page), 0) != (ssize_t)sizeof(page) ||
+            fdatasync(fleet->floor_fd) < 0)
+                return err_set_errno(err, errno, "write to the file system");
+        *ret_us = bench_now_us() - start;
+        return 0;
+}
+
+struct wake_times {
+        double *wakes; /* in microseconds */
+        double *writes;
+        size_t n;
+};
+
+/* Wakes and the disk's writes take turns, each as long after the one before. */
+static int wake_all(struct fleet *fleet, long gap_nsec, const struct wake_times *times,
+                    struct err *err)
+{
         const struct timespec gap = {.tv_nsec = gap_nsec};
         int rc = 0;
 
-        for (size_t i = 0; rc == 0 && i < n; i++) {
-                double start;
-
+        for (size_t i = 0; rc == 0 && i < times->n; i++) {
                 if (cli_interrupted())
                         return err_set(err, ERR_INTERRUPTED, "interrupted");
                 if (gap_nsec > 0)
                         (void)nanosleep(&gap, NULL);
-                start = bench_now_us();
-                rc = run(fleet, i, get_random, sizeof(get_random), err);
-                us[i] = bench_now_us() - start;
+                rc = write_one(fleet, &times->writes[i], err);
+                if (gap_nsec > 0)
+                        (void)nanosleep(&gap, NULL);
+                if (rc == 0)
+                        rc = wake_one(fleet, i, &times->wakes[i], err);
         }
         return rc == 0 ? 0 : err_wrap(err, "wake");
+}
+
+static int print_wakes(struct cli *cli, const char *name, const struct wake_times *times,
+                       double stolen, struct err *err)
+{
+        const size_t n = times->n;
+
+        bench_sort(times->wakes, n);
+        bench_sort(times->writes, n);
+        return cli_print_json_line(
+            cli,
+            json_pack("{s:s,s:f,s:f,s:s,s:I,s:f,s:f,s:f,s:f}", "name", name, "value",
+                      times->wakes[n / 2], "p99", times->wakes[n * 99 / 100], "unit", "us", "n",
+                      (json_int_t)n, "baseline", times->writes[n / 2], "baseline_p99",
+                      times->writes[n * 99 / 100], "ratio",
+                      times->wakes[n / 2] / times->writes[n / 2], "stolen", stolen),
+            err);
 }
 
 static int measure_wakes(struct cli *cli, struct fleet *fleet, size_t which, struct err *err)
 {
         const size_t n = fleet->n < wakes[which].max ? fleet->n : wakes[which].max;
-        double AUTO_FREE *us = calloc(n + 1, sizeof(*us));
+        double AUTO_FREE *us = calloc(n + 1, 2 * sizeof(*us));
+        const struct wake_times times = {.wakes = us, .writes = us + n + 1, .n = n};
         struct bench_ticks start;
-        double stolen;
         int rc;
 
         bench_ticks_now(&start);
         rc = us == NULL ? err_set(err, ERR_NO_MEMORY, "out of memory")
-                        : wake_all(fleet, wakes[which].gap_nsec, us, n, err);
+                        : wake_all(fleet, wakes[which].gap_nsec, &times, err);
         if (rc != 0)
                 return rc;
-        stolen = bench_stolen_since(&start);
         fleet->n_awake = n;
-        bench_sort(us, n);
-        return cli_print_json_line(cli,
-                                   json_pack("{s:s,s:f,s:f,s:s,s:I,s:f}", "name", wakes[which].name,
-                                             "value", us[n / 2], "p99", us[n * 99 / 100], "unit",
-                                             "us", "n", (json_int_t)n, "stolen", stolen),
-                                   err);
+        return print_wakes(cli, wakes[which].name, &times, bench_stolen_since(&start), err);
 }
 
 static bool is_wanted(const struct fleet *fleet, const char *name)
@@ -233,11 +279,20 @@ static int park_all(struct fleet *fleet, struct err *err)
         return cli_interrupted() ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
 }
 
+static int open_floor(struct fleet *fleet, struct err *err)
+{
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "%s/floor", fleet->dir);
+        fleet->floor_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        return fleet->floor_fd < 0 ? err_set_errno(err, errno, "open %s", path) : 0;
+}
+
 static int measure_parked(struct cli *cli, struct fleet *fleet, struct err *err)
 {
-        int rc = 0;
+        int rc = open_floor(fleet, err);
 
-        if (is_wanted(fleet, "memory-parked")) {
+        if (rc == 0 && is_wanted(fleet, "memory-parked")) {
                 rc = park_all(fleet, err);
                 if (rc == 0)
                         rc = print_memory(cli, fleet, "memory-parked", 0, err);
@@ -280,6 +335,7 @@ static void clean_up(struct cli *cli, struct fleet *fleet)
                 fd_close(&fleet->members[i].control);
         }
         bench_target_stop(&fleet->target);
+        fd_close(&fleet->floor_fd);
         free(fleet->members);
         if (fs_remove_tree(fleet->dir, &err) != 0)
                 cli_note(cli, "%s", err.text);
@@ -287,7 +343,7 @@ static void clean_up(struct cli *cli, struct fleet *fleet)
 
 int bench_fleet(struct cli *cli, const char *base, size_t n, const char *only, struct err *err)
 {
-        struct fleet fleet = {.target = BENCH_TARGET_NONE, .n = n, .only = only};
+        struct fleet fleet = {.target = BENCH_TARGET_NONE, .floor_fd = -1, .n = n, .only = only};
         int rc;
 
         if (snprintf(fleet.dir, sizeof(fleet.dir), "%s/catena-fleet-XXXXXX", base) >=

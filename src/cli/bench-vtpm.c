@@ -410,7 +410,7 @@ const struct cli_verb cli_bench_vtpm_verbs[] = {
      "kernel and TCB included, for each of N vTPMs alive beside swtpm's (memory-live), and parked "
      "(memory-parked). Microseconds from a parked one's command to its answer, of one guest after "
      "the other: 2 ms later (wake), at once (wake-burst), or 20 ms later, when the processors "
-     "sleep (wake-idle).\n\n"
+     "sleep (wake-idle); beside each the time in which the disk alone makes a page durable.\n\n"
      "Our vTPM is one of a TCB started for this: its state is sealed and durable before each "
      "answer; swtpm's is not. Where the machine is virtual, stolen is the share of its processors' "
      "time that its host took meanwhile.",
