@@ -38,13 +38,11 @@ bench: all
 fuzz:
 	@tests/lib/fuzz --seconds $(SECONDS) $(NAME)
 
-# Ten minutes for every fuzz target, two at a time, the long tests, and clang's analyzer at length.
+# The long tests, every fuzz target for ten minutes, clang's analyzer at length: hours. It says how
+# many. make soak STEPS="crash-long restart-long" runs some of it, NAME=evlog-tcglog fuzzes that alone.
 soak:
 	@packaging/deps install $(LISTS)
-	@tests/lib/check clang-tidy-long
-	@tests/lib/fuzz --seconds 600 --jobs 2 $(NAME)
-	@$(MAKE) --no-print-directory all
-	@meson test -C $(BUILD) --suite soak --no-suite unit --timeout-multiplier 0 --print-errorlogs
+	@tests/lib/soak $(addprefix --name ,$(NAME)) $(STEPS)
 
 install: all
 	@meson install -C $(BUILD)

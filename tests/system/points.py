@@ -1,6 +1,6 @@
 """Points at which strace kills a process: counting them, drawing some, telling how far it went."""
 
-import time
+from progress import Progress
 
 
 def count(log, calls):
@@ -24,15 +24,12 @@ class Tally:
 
     def __init__(self, name, points):
         self.name, self.points = name, points
-        self.tried = self.killed = 0
-        self.began = time.monotonic()
+        self.killed = 0
+        self.progress = Progress(f"{name}: points", points)
 
     def add(self, killed):
-        self.tried += 1
         self.killed += killed
-        if self.tried % 25 == 0 or self.tried == self.points:
-            print(f"# {self.name}: killed at {self.killed} of {self.tried} points, of "
-                  f"{self.points}, in {time.monotonic() - self.began:.0f} s", flush=True)
+        self.progress.step(f"killed at {self.killed}")
 
     def finish(self):
         if self.killed < self.points // 2:

@@ -1,5 +1,6 @@
 """A TCB with its relay in a directory of its own, and clients for its sockets, for tests."""
 
+import atexit
 import json
 import os
 import shutil
@@ -13,6 +14,15 @@ import time
 BUILD = os.environ["CATENA_BUILD"]
 HEADER = struct.Struct(">IHHI")
 VTPM_OPEN, VTPM_OPENED = 20, 262
+
+
+def end_in_order(*_):
+    """Whoever ends a test, by Ctrl-C or a time limit: its daemons and files go with it."""
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGINT, end_in_order)  # also of a shell's background
+signal.signal(signal.SIGTERM, end_in_order)
 
 
 def wait_until(what, check, seconds=30):
@@ -34,6 +44,18 @@ def is_alive(pid, proc="/proc"):
         return False
 
 
+def children_of(pid):
+    """Of all its threads; of one that has ended: none."""
+    found = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
 class Host:
     """catena-tcb, perhaps under catena-supervisor, and catenad with one state directory."""
 
@@ -48,6 +70,7 @@ class Host:
         self.tcb = self.relay = None
         self.last_words = ""
         self.served_at = 0.0  # when a TCB served again under its supervisor
+        atexit.register(self.close)  # a test that is interrupted leaves no daemon behind
 
     def spawn(self, program):
         where = self.program_directory if program == self.program else BUILD
@@ -111,14 +134,13 @@ class Host:
     def children(self, program):
         """Pids of the TCB's children that run this program."""
         found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
+        for pid in children_of(self.tcb.pid):
             try:
-                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-                    name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+                    if comm.read().rstrip("\n") == program[:15]:
+                        found.append(pid)
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if name == program[:15] and int(rest.split()[1]) == self.tcb.pid:
-                found.append(int(pid))
         return found
 
     def tcb_pid(self):
@@ -145,9 +167,11 @@ class Host:
         return self.tcb.wait(60)
 
     def close(self, keep_words=False):
+        atexit.unregister(self.close)
         for process in (self.relay, self.tcb):
             if process is not None and process.poll() is None:
                 process.terminate()
+                process.send_signal(signal.SIGCONT)  # lose_tcb may have been interrupted
                 try:
                     process.wait(30)
                 except subprocess.TimeoutExpired:
