@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "cli/enrol.h"
 #include "cli/output.h"
+#include "verify/challenge.h"
 #include "verify/evidence.h"
 
 #define DAYS_DEFAULT 365
@@ -139,19 +140,41 @@ static int ask_relay(struct client *client, char *ret_words, size_t size, struct
         return 0;
 }
 
-/* What becomes of guests when the core dies. */
+/* What becomes of guests when the core dies, and how often it did. */
 static void describe_core(const struct tcb_status_is *status, char *ret_words, size_t size)
 {
+        char since[CHALLENGE_TIME_MAX];
+        char when[CHALLENGE_TIME_MAX];
         char ended[201];
+        int n;
 
-        if (status->starts == 0)
-                (void)snprintf(ret_words, size, "without catena-supervisor: guests end with it");
-        else if (status->ended.len == 0)
-                (void)snprintf(ret_words, size, "under catena-supervisor");
-        else
+        challenge_time_text((int64_t)status->since, since);
+        if (status->starts == 0) {
                 (void)snprintf(ret_words, size,
-                               "under catena-supervisor: start %u, the one before %s",
-                               status->starts, wire_text_copy(status->ended, ended, sizeof(ended)));
+                               "without catena-supervisor since %s: guests end with it", since);
+                return;
+        }
+        n = snprintf(ret_words, size, "under catena-supervisor since %s", since);
+        if (status->ended.len > 0)
+                n += snprintf(ret_words + n, size - (size_t)n, ": start %u, the one before %s",
+                              status->starts, wire_text_copy(status->ended, ended, sizeof(ended)));
+        if (status->deaths > 0)
+                (void)snprintf(ret_words + n, size - (size_t)n, "; %u died, the last at %s: %s",
+                               status->deaths,
+                               challenge_time_text((int64_t)status->last_death, when),
+                               wire_text_copy(status->death, ended, sizeof(ended)));
+}
+
+/* The last of those that nobody asked to end, or null. */
+static json_t *death_to_json(const struct tcb_status_is *status)
+{
+        char why[201];
+        char when[CHALLENGE_TIME_MAX];
+
+        if (status->deaths == 0)
+                return json_null();
+        return json_pack("{s:s, s:s}", "at", challenge_time_text((int64_t)status->last_death, when),
+                         "why", wire_text_copy(status->death, why, sizeof(why)));
 }
 
 static int print_status(struct cli *cli, const struct tcb_status_is *status, const char *sandbox,
@@ -163,7 +186,8 @@ static int print_status(struct cli *cli, const struct tcb_status_is *status, con
         char accel[17];
         char images[4097];
         char ended[201];
-        char core[320];
+        char since[CHALLENGE_TIME_MAX];
+        char core[640];
 
         wire_text_copy(status->host, host, sizeof(host));
         wire_text_copy(status->version, version, sizeof(version));
@@ -175,13 +199,17 @@ static int print_status(struct cli *cli, const struct tcb_status_is *status, con
         if (cli->format == CLI_JSON)
                 return cli_print_json(
                     cli,
-                    json_pack("{s:s, s:s, s:b, s:I, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}",
-                              "host", host, "version", version, "supervised", status->starts != 0,
-                              "starts", (json_int_t)status->starts, "ended_before", ended, "ptpm",
-                              ptpm, "sandbox_degraded", sandbox, "accel", accel, "enrolled",
-                              status->enrolled, "vtpms", (json_int_t)status->vtpms, "pool",
-                              (json_int_t)status->pool, "vms_running",
-                              (json_int_t)status->vms_running, "images", images),
+                    json_pack(
+                        "{s:s, s:s, s:b, s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:s, s:b, s:I, s:I, "
+                        "s:I, s:s}",
+                        "host", host, "version", version, "supervised", status->starts != 0,
+                        "starts", (json_int_t)status->starts, "serving_since",
+                        challenge_time_text((int64_t)status->since, since), "ended_before", ended,
+                        "deaths", (json_int_t)status->deaths, "last_death", death_to_json(status),
+                        "ptpm", ptpm, "sandbox_degraded", sandbox, "accel", accel, "enrolled",
+                        status->enrolled, "vtpms", (json_int_t)status->vtpms, "pool",
+                        (json_int_t)status->pool, "vms_running", (json_int_t)status->vms_running,
+                        "images", images),
                     err);
         cli_print(cli,
                   "host      %s\nversion   %s\ncore      %s\npTPM      %s\naccel     %s\n"

@@ -2,6 +2,7 @@
  * catena-supervisor: keeps a host's guests while its trusted core is started again. See
  * catena-supervisor(8).
  */
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/watch.h"
 
 #define FILES_MAX                                                                                  \
         (1U << 20) /* as many as the TCB may have: it is its descriptors that are kept             \
@@ -24,11 +26,15 @@
 
 static const char usage[] =
     "Usage: catena-supervisor [--tcb PATH] [--state DIR] [--config FILE] [--debug]\n"
+    "                         [--watchdog SECONDS]\n"
     "\n"
     "Runs catena-tcb, and starts it again when it dies: engines and guests wait meanwhile.\n"
     "SIGHUP has the program that lies at PATH by now take over.\n"
     "\n"
     "  --tcb PATH     the program (default: the one beside this)\n"
+    "  --watchdog SECONDS\n"
+    "                 catena-tcb is killed and started again when it has not answered for so\n"
+    "                 long (default: 60; 0: never)\n"
     "  --state DIR, --config FILE, --debug\n"
     "                 are catena-tcb's; see there\n"
     "  --version, --help\n";
@@ -37,6 +43,7 @@ struct arguments {
         char tcb[PATH_MAX];
         const char *argv[8]; /* of the TCB */
         size_t n;
+        uint64_t watchdog; /* seconds */
 };
 
 static void pass_on(struct arguments *arguments, const char *option, const char *value)
@@ -48,17 +55,30 @@ static void pass_on(struct arguments *arguments, const char *option, const char 
                 arguments->argv[arguments->n++] = value;
 }
 
+/* A decimal number without a sign, and no more than max. */
+static bool read_number(const char *text, uint64_t max, uint64_t *ret_number)
+{
+        unsigned long long number;
+        char *end;
+
+        if (text == NULL || text[0] < '0' || text[0] > '9')
+                return false;
+        errno = 0;
+        number = strtoull(text, &end, 10);
+        if (errno != 0 || *end != '\0' || number > max)
+                return false;
+        *ret_number = number;
+        return true;
+}
+
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, struct arguments *ret)
 {
         static const struct option options[] = {
-            {"tcb", required_argument, NULL, 't'},
-            {"state", required_argument, NULL, 's'},
-            {"config", required_argument, NULL, 'c'},
-            {"debug", no_argument, NULL, 'd'},
-            {"version", no_argument, NULL, 'V'},
-            {"help", no_argument, NULL, 'h'},
-            {NULL, 0, NULL, 0},
+            {"tcb", required_argument, NULL, 't'},      {"state", required_argument, NULL, 's'},
+            {"config", required_argument, NULL, 'c'},   {"debug", no_argument, NULL, 'd'},
+            {"watchdog", required_argument, NULL, 'w'}, {"version", no_argument, NULL, 'V'},
+            {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
         };
         int c;
 
@@ -75,6 +95,15 @@ static int parse(int argc, char **argv, struct arguments *ret)
                         break;
                 case 'd':
                         pass_on(ret, "--debug", NULL);
+                        break;
+                case 'w':
+                        if (!read_number(optarg, WATCH_END_SEC_MAX, &ret->watchdog)) {
+                                (void)fprintf(stderr,
+                                              "catena-supervisor: --watchdog takes 0 to "
+                                              "%d seconds\n",
+                                              WATCH_END_SEC_MAX);
+                                return err_exit_code(ERR_USAGE);
+                        }
                         break;
                 case 'V':
                         (void)puts("catena-supervisor " CATENA_VERSION);
@@ -150,14 +179,29 @@ static const char *const *environment(void)
         size_t n = 0;
 
         for (char **at = environ; *at != NULL && n + 1 < ARRAY_SIZE(kept); at++)
-                if (strncmp(*at, "NOTIFY_SOCKET=", 14) != 0)
+                if (strncmp(*at, "NOTIFY_SOCKET=", 14) != 0 && strncmp(*at, "WATCHDOG_", 9) != 0)
                         kept[n++] = *at;
         return kept;
 }
 
+/* As sd_watchdog_enabled(3) does: how often our starter wants to hear from us, halved; 0: never. */
+static uint64_t beat_msec(void)
+{
+        const char *whose = getenv("WATCHDOG_PID");
+        uint64_t usec;
+        uint64_t pid;
+
+        if (!read_number(getenv("WATCHDOG_USEC"), UINT64_C(1) << 50, &usec) || usec == 0)
+                return 0;
+        if (whose != NULL && (!read_number(whose, INT_MAX, &pid) || pid != (uint64_t)getpid()))
+                return 0;
+        return usec < 2000 ? 1 : usec / 2000;
+}
+
 int main(int argc, char **argv)
 {
-        struct arguments arguments = {.argv = {"catena-tcb", "--supervised"}, .n = 2};
+        struct arguments arguments = {
+            .argv = {"catena-tcb", "--supervised"}, .n = 2, .watchdog = WATCH_END_SEC};
         struct supervisor_request request = {.argv = arguments.argv, .notify = notify};
         struct err err = {0};
         int status = parse(argc, argv, &arguments);
@@ -171,6 +215,8 @@ int main(int argc, char **argv)
         raise_limits();
         request.program = arguments.tcb;
         request.env = environment();
+        request.end_msec = arguments.watchdog * 1000;
+        request.beat_msec = beat_msec();
         rc = find_tcb(arguments.tcb, &err);
         if (rc == 0)
                 rc = supervisor_run(&request, &status, &err);

@@ -19,6 +19,8 @@ struct serve {
         const struct kept *next; /* of the list, NULL: its end */
         bool serving;
         bool done;
+        bool asked; /* whether it lives */
+        bool answered;
 };
 
 int serve_new(int fd, struct serve_keep *keep, struct serve **ret_serve, struct err *err)
@@ -119,6 +121,19 @@ void serve_exited(struct serve *serve, struct serve_keep *keep, pid_t pid, int s
                 (void)!send_exits(serve, &ignored);
 }
 
+static int send_deaths(struct serve *serve, struct err *err)
+{
+        struct serve_keep *keep = serve->keep;
+        const struct supervisor_deaths deaths = {
+            .n = keep->deaths,
+            .last = keep->last_death,
+            .why = wire_text_fit(keep->death, sizeof(keep->death) - 1)};
+
+        if (keep->deaths == 0)
+                return 0;
+        return wire_link_send(serve->link, supervisor_deaths_code, 0, 0, &deaths, NULL, err);
+}
+
 static int end_list(struct serve *serve, struct err *err)
 {
         struct serve_keep *keep = serve->keep;
@@ -129,8 +144,10 @@ static int end_list(struct serve *serve, struct err *err)
         if (keep->key != NULL)
                 listed.key = (struct bytes){keep->key->data, keep->key->len};
         serve->phase = PHASE_LISTED;
-        rc =
-            wire_link_send(serve->link, supervisor_listed_code, 0, 0, &listed, &keep->program, err);
+        rc = send_deaths(serve, err);
+        if (rc == 0)
+                rc = wire_link_send(serve->link, supervisor_listed_code, 0, 0, &listed,
+                                    &keep->program, err);
         return rc != 0 ? rc : send_exits(serve, err);
 }
 
@@ -232,6 +249,16 @@ static int on_done(struct serve *serve, struct wire_frame *frame, struct err *er
         return 0;
 }
 
+/* One that says so without being asked lives as well. */
+static int on_alive(struct serve *serve, struct wire_frame *frame, struct err *err)
+{
+        (void)frame;
+        (void)err;
+        serve->asked = false;
+        serve->answered = true;
+        return 0;
+}
+
 static const struct {
         uint16_t code;
         int (*handle)(struct serve *serve, struct wire_frame *frame, struct err *err);
@@ -240,6 +267,7 @@ static const struct {
     {supervisor_keep2_code, on_keep},      {supervisor_keep3_code, on_keep},
     {supervisor_drop_code, on_drop},       {supervisor_key_code, on_key},
     {supervisor_serving_code, on_serving}, {supervisor_done_code, on_done},
+    {supervisor_alive_code, on_alive},
 };
 
 static int handle(struct serve *serve, struct wire_frame *frame, struct err *err)
@@ -277,4 +305,24 @@ int serve_ask_to_leave(struct serve *serve, struct err *err)
         const struct supervisor_leave leave = {0};
 
         return wire_link_send(serve->link, supervisor_leave_code, 0, 0, &leave, NULL, err);
+}
+
+int serve_ask(struct serve *serve, struct err *err)
+{
+        const struct supervisor_ask ask = {0};
+        int rc;
+
+        if (serve->asked || serve->phase != PHASE_LISTED)
+                return 0;
+        rc = wire_link_send(serve->link, supervisor_ask_code, 0, 0, &ask, NULL, err);
+        serve->asked = rc == 0;
+        return rc;
+}
+
+bool serve_take_answer(struct serve *serve)
+{
+        const bool answered = serve->answered;
+
+        serve->answered = false;
+        return answered;
 }

@@ -20,7 +20,12 @@ struct serve_keep {
         struct secret *key; /* the storage key, or NULL */
         uint32_t starts;
         char why[200]; /* how the TCB before ended, or "" */
-        int program;   /* ours */
+        /* Of TCBs that ended though nobody asked them to: how many, and of the last one when (in
+         * seconds since 1970) and how. */
+        uint32_t deaths;
+        uint64_t last_death;
+        char death[200];
+        int program; /* ours */
         /* Children that ended while no TCB listened; of more the status is lost. */
         struct supervisor_exited exits[SERVE_EXITS_MAX];
         size_t n_exits;
@@ -49,6 +54,13 @@ void serve_exited(struct serve *serve, struct serve_keep *keep, pid_t pid, int s
 
 /* Asks the TCB to end and to leave what is kept to the next one. */
 int serve_ask_to_leave(struct serve *serve, struct err *err) MUST_CHECK;
+
+/*
+ * Asks whether its loop turns, unless an answer is outstanding or it has not got its list yet.
+ * serve_take_answer() says once that it answered.
+ */
+int serve_ask(struct serve *serve, struct err *err) MUST_CHECK;
+bool serve_take_answer(struct serve *serve);
 
 /* What the TCB has said. */
 bool serve_is_serving(const struct serve *serve);

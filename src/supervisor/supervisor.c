@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +21,9 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "supervisor/pace.h"
+#include "supervisor/process.h"
 #include "supervisor/serve.h"
+#include "supervisor/watch.h"
 
 #define LEAVE_MSEC     30000 /* for a TCB that was asked to leave; then it is killed */
 #define OWN_FDS        64    /* descriptors that are not kept for anybody */
@@ -34,13 +37,17 @@ struct supervisor {
         struct serve *serve;    /* of the TCB that runs, else NULL */
         struct spawn_child tcb; /* pid 0: none runs */
         struct pace pace;
+        struct watch watch;
+        char verdict[120]; /* why we ended the TCB that is about to end, or "" */
         int signals;
         int good;        /* the program that served last */
         int program;     /* the one that runs, or is to run next */
         uint64_t served; /* since when it serves; 0: not yet */
         uint64_t due;    /* when something is to be done: a start, or a leave that takes long */
+        uint64_t beat;   /* when our starter is to hear from us; 0: never */
         bool ready;      /* any TCB ever served */
         bool upgrading;  /* the TCB was asked to leave, or the next build is starting */
+        bool wanted;     /* an upgrade, as soon as there is a TCB to take over from, or none */
         bool fell_back;  /* the last upgrade came to nothing */
         bool stopping;   /* the end was asked for */
         bool ended;
@@ -115,11 +122,17 @@ static int start_tcb(struct supervisor *supervisor, struct err *err)
         supervisor->keep.starts++;
         supervisor->served = 0;
         supervisor->due = 0;
+        supervisor->verdict[0] = '\0';
+        watch_start(&supervisor->watch, now_msec());
         rc = spawn_tcb(supervisor, pair[1], err);
         fd_close(&pair[1]);
-        if (rc == 0)
-                return serve_new(pair[0], &supervisor->keep, &supervisor->serve, err);
-        fd_close(&pair[0]);
+        if (rc != 0) {
+                fd_close(&pair[0]);
+                return rc;
+        }
+        rc = serve_new(pair[0], &supervisor->keep, &supervisor->serve, err);
+        if (rc != 0)
+                spawn_kill(&supervisor->tcb);
         return rc;
 }
 
@@ -144,15 +157,50 @@ static void start_next(struct supervisor *supervisor)
         if (supervisor->upgrading)
                 fall_back(supervisor);
         else
-                end(supervisor, STATUS_CRASH);
+                supervisor->due = now_msec() + pace_after_death(&supervisor->pace, 0);
+}
+
+/* SIGHUP. A TCB that does not serve yet is waited for; where there is none, the next start is it.
+ */
+static void upgrade(struct supervisor *supervisor)
+{
+        const bool running = supervisor->tcb.pid > 0;
+        struct err err = {0};
+        char state[64];
+
+        supervisor->wanted = false;
+        if (supervisor->upgrading || supervisor->stopping) {
+                log_warning(NULL, "no upgrade now: one, or the end, is under way");
+                return;
+        }
+        if (running && supervisor->served == 0) {
+                log_info(NULL, "upgrade: as soon as the catena-tcb that starts serves or ends");
+                supervisor->wanted = true;
+                return;
+        }
+        if (open_program(supervisor->request->program, &supervisor->program, &err) != 0 ||
+            (running && serve_ask_to_leave(supervisor->serve, &err) != 0)) {
+                log_error((&(struct log_fields){.op = "upgrade", .err = &err}), "no upgrade");
+                return;
+        }
+        log_info(NULL, "upgrade: %s",
+                 running ? "catena-tcb is asked to leave" : "catena-tcb does not run");
+        (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+                       (unsigned long long)now_msec() * 1000);
+        tell(supervisor, state, "the next catena-tcb takes over");
+        supervisor->upgrading = true;
+        supervisor->fell_back = false;
+        supervisor->due = now_msec() + (running ? LEAVE_MSEC : 0);
 }
 
 /* The end of a TCB ------------------------------------------------------------------------------
  */
 
-static void describe(int status, char *ret_words, size_t size)
+static void describe(int status, const char *verdict, char *ret_words, size_t size)
 {
-        if (WIFSIGNALED(status))
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && verdict[0] != '\0')
+                (void)snprintf(ret_words, size, "%s", verdict);
+        else if (WIFSIGNALED(status))
                 (void)snprintf(ret_words, size, "killed by signal %d", WTERMSIG(status));
         else
                 (void)snprintf(ret_words, size, "ended with status %d", WEXITSTATUS(status));
@@ -171,20 +219,38 @@ static void hear_last_words(struct supervisor *supervisor)
                             "its last words make no sense");
 }
 
+static void note_death(struct supervisor *supervisor)
+{
+        struct serve_keep *keep = &supervisor->keep;
+
+        keep->deaths++;
+        keep->last_death = (uint64_t)time(NULL);
+        (void)snprintf(keep->death, sizeof(keep->death), "%s", keep->why);
+        log_error(NULL, "catena-tcb %s; %zu descriptors are kept", keep->why,
+                  keep_count_fds(keep->keep));
+}
+
 static void start_again(struct supervisor *supervisor)
 {
         const uint64_t served = supervisor->served == 0 ? 0 : now_msec() - supervisor->served;
-        int pause = pace_after_death(&supervisor->pace, served);
+        const uint64_t pause = pace_after_death(&supervisor->pace, served);
 
-        log_error(NULL, "catena-tcb %s; %zu descriptors are kept", supervisor->keep.why,
-                  keep_count_fds(supervisor->keep.keep));
-        if (pause < 0) {
-                log_error(NULL, "it dies again and again: engines and guests end with it");
-                end(supervisor, STATUS_CRASH);
+        note_death(supervisor);
+        if (served >= PACE_GOOD_MSEC)
+                watch_forgive(&supervisor->watch);
+        supervisor->due = now_msec() + pause;
+        if (!pace_is_bad(&supervisor->pace)) {
+                tell(supervisor, "", "catena-tcb %s and is started again", supervisor->keep.why);
                 return;
         }
-        tell(supervisor, "", "catena-tcb %s and is started again", supervisor->keep.why);
-        supervisor->due = now_msec() + (uint64_t)pause;
+        log_error(
+            NULL,
+            "it dies again and again: the next start is in %llu ms, and guests wait for their "
+            "vTPMs; its own last lines say why; install a build that works and reload, or "
+            "stop, which ends them",
+            (unsigned long long)pause);
+        tell(supervisor, "", "catena-tcb dies again and again (%s): guests wait; reload or stop",
+             supervisor->keep.why);
 }
 
 static void on_tcb_ended(struct supervisor *supervisor, int status)
@@ -198,7 +264,7 @@ static void on_tcb_ended(struct supervisor *supervisor, int status)
         hear_last_words(supervisor);
         done = serve_is_done(supervisor->serve);
         serve_free(TAKE(supervisor->serve));
-        describe(status, supervisor->keep.why, sizeof(supervisor->keep.why));
+        describe(status, supervisor->verdict, supervisor->keep.why, sizeof(supervisor->keep.why));
         if (done || supervisor->stopping || !supervisor->ready)
                 end(supervisor, done && code != 0 && supervisor->stopping ? 0 : code);
         else if (supervisor->upgrading && serving)
@@ -207,6 +273,8 @@ static void on_tcb_ended(struct supervisor *supervisor, int status)
                 fall_back(supervisor);
         else
                 start_again(supervisor);
+        if (supervisor->wanted && !supervisor->ended)
+                upgrade(supervisor);
 }
 
 /* What happens --------------------------------------------------------------------------------- */
@@ -231,20 +299,71 @@ static void note_serving(struct supervisor *supervisor)
         tell(supervisor, "READY=1\n", "catena-tcb serves: start %u%s", supervisor->keep.starts,
              supervisor->fell_back ? "; the other build did not, this is the one before" : "");
         supervisor->ready = true;
+        if (supervisor->wanted)
+                upgrade(supervisor);
 }
 
-/* A TCB that breaks the protocol is none: what it had others keep goes to the next one. */
+/* A TCB that is not to go on: what it had others keep goes to the next one. */
+static void end_tcb(struct supervisor *supervisor, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void end_tcb(struct supervisor *supervisor, const char *fmt, ...)
+{
+        va_list args;
+
+        va_start(args, fmt);
+        (void)vsnprintf(supervisor->verdict, sizeof(supervisor->verdict), fmt, args);
+        va_end(args);
+        (void)kill(supervisor->tcb.pid, SIGKILL);
+}
+
+static void note_answer(struct supervisor *supervisor)
+{
+        uint64_t silent;
+
+        if (!serve_take_answer(supervisor->serve))
+                return;
+        silent = watch_answered(&supervisor->watch, now_msec());
+        if (silent > 0)
+                log_info(NULL, "catena-tcb answers again after %llu s",
+                         (unsigned long long)silent / 1000);
+}
+
+/* A TCB that breaks the protocol is none. */
 static void hear_tcb(struct supervisor *supervisor)
 {
         struct err err = {0};
         int rc = serve_process(supervisor->serve, &err);
 
-        if (rc < 0 && rc != ERR_UNREACHABLE)
+        if (rc == ERR_UNREACHABLE) {
+                (void)kill(supervisor->tcb.pid, SIGKILL); /* it ends, and should be quick */
+        } else if (rc < 0) {
                 log_error((&(struct log_fields){.peer = "catena-tcb", .err = &err}), "cut off");
-        if (rc < 0)
-                (void)kill(supervisor->tcb.pid, SIGKILL);
-        else
+                end_tcb(supervisor, "was cut off: %.80s", err.text);
+        } else {
+                note_answer(supervisor);
                 note_serving(supervisor);
+        }
+}
+
+/* One that leaves has a time of its own. */
+static void watch_tcb(struct supervisor *supervisor)
+{
+        const char state = process_state(supervisor->tcb.pid);
+        const enum watch_word word = watch_turn(&supervisor->watch, now_msec(), state);
+        const unsigned long long seconds = supervisor->watch.silent / 1000;
+        struct err err = {0};
+
+        if (word == WATCH_WARN)
+                log_warning(NULL, "catena-tcb has not answered for %llu s: %s", seconds,
+                            process_state_words(state));
+        if (word == WATCH_END) {
+                log_error(NULL, "catena-tcb has not answered for %llu s (%s): killed", seconds,
+                          process_state_words(state));
+                end_tcb(supervisor, "did not answer for %llu s and was killed", seconds);
+        } else if (serve_ask(supervisor->serve, &err) != 0) {
+                log_error((&(struct log_fields){.err = &err}), "catena-tcb cannot be asked");
+        }
 }
 
 static void reap(struct supervisor *supervisor)
@@ -260,29 +379,6 @@ static void reap(struct supervisor *supervisor)
                 else
                         serve_exited(supervisor->serve, &supervisor->keep, pid, status);
         }
-}
-
-static void upgrade(struct supervisor *supervisor)
-{
-        struct err err = {0};
-        char state[64];
-
-        if (supervisor->served == 0 || supervisor->upgrading || supervisor->stopping) {
-                log_warning(NULL, "no upgrade now: catena-tcb does not serve");
-                return;
-        }
-        if (open_program(supervisor->request->program, &supervisor->program, &err) != 0 ||
-            serve_ask_to_leave(supervisor->serve, &err) != 0) {
-                log_error((&(struct log_fields){.op = "upgrade", .err = &err}), "no upgrade");
-                return;
-        }
-        log_info(NULL, "upgrade: catena-tcb is asked to leave");
-        (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
-                       (unsigned long long)now_msec() * 1000);
-        tell(supervisor, state, "the next catena-tcb takes over");
-        supervisor->upgrading = true;
-        supervisor->fell_back = false;
-        supervisor->due = now_msec() + LEAVE_MSEC;
 }
 
 static void stop(struct supervisor *supervisor, int signal)
@@ -318,17 +414,49 @@ static void on_due(struct supervisor *supervisor)
                 return;
         }
         log_warning(NULL, "catena-tcb does not leave: killed");
-        (void)kill(supervisor->tcb.pid, SIGKILL);
+        end_tcb(supervisor, "did not leave and was killed");
+}
+
+/* Whoever started us sees that we turn. */
+static void beat(struct supervisor *supervisor)
+{
+        supervisor->request->notify("WATCHDOG=1");
+        supervisor->beat = now_msec() + supervisor->request->beat_msec;
+}
+
+/* When something is to be done though nothing happens; or never. */
+static uint64_t next_due(const struct supervisor *supervisor)
+{
+        uint64_t due = supervisor->due == 0 ? UINT64_MAX : supervisor->due;
+
+        if (supervisor->beat != 0 && supervisor->beat < due)
+                due = supervisor->beat;
+        if (supervisor->tcb.pid > 0 && watch_due(&supervisor->watch) < due)
+                due = watch_due(&supervisor->watch);
+        return due;
+}
+
+static void do_what_is_due(struct supervisor *supervisor)
+{
+        const uint64_t now = now_msec();
+
+        if (supervisor->due != 0 && now >= supervisor->due)
+                on_due(supervisor);
+        if (supervisor->tcb.pid > 0 && now >= watch_due(&supervisor->watch))
+                watch_tcb(supervisor);
+        if (supervisor->beat != 0 && now >= supervisor->beat)
+                beat(supervisor);
 }
 
 static int turn(struct supervisor *supervisor, struct err *err)
 {
         const uint64_t now = now_msec();
+        const uint64_t due = next_due(supervisor);
         struct pollfd fds[2] = {{.fd = supervisor->signals, .events = POLLIN}, {.fd = -1}};
         int timeout = -1;
 
-        if (supervisor->due != 0)
-                timeout = supervisor->due > now ? (int)(supervisor->due - now) : 0;
+        if (due != UINT64_MAX)
+                timeout = due <= now ? 0 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
         if (supervisor->serve != NULL)
                 fds[1] = (struct pollfd){.fd = serve_fd(supervisor->serve),
                                          .events = serve_events(supervisor->serve)};
@@ -339,8 +467,8 @@ static int turn(struct supervisor *supervisor, struct err *err)
                 hear_tcb(supervisor);
         if (fds[0].revents != 0)
                 hear_signals(supervisor);
-        if (!supervisor->ended && supervisor->due != 0 && now_msec() >= supervisor->due)
-                on_due(supervisor);
+        if (!supervisor->ended)
+                do_what_is_due(supervisor);
         return 0;
 }
 
@@ -411,6 +539,8 @@ int supervisor_run(const struct supervisor_request *request, int *ret_status, st
                                          .signals = -1,
                                          .good = -1,
                                          .program = -1};
+        watch_init(&supervisor.watch, request->end_msec);
+        supervisor.beat = request->beat_msec == 0 ? 0 : now_msec();
         rc = open_all(&supervisor, err);
         if (rc == 0)
                 rc = start_tcb(&supervisor, err);

@@ -299,6 +299,61 @@ static void asks_to_leave(void **state)
 }
 
 /* G-GUEST: a TCB that was broken into. Each row is what it sends after the hello. */
+static void ask_it(struct pair *pair)
+{
+        struct err err = {0};
+
+        assert_ok(serve_ask(pair->serve, &err), &err);
+}
+
+/* Once it listens, and not again before it has answered: what hangs is not flooded by us. */
+static void asks_whether_it_lives(void **state)
+{
+        const struct supervisor_alive alive = {0};
+        struct pair pair;
+
+        (void)state;
+        open_pair(&pair, 8);
+        ask_it(&pair);
+        hear_nothing(&pair);
+        list(&pair);
+        (void)hear_listed(&pair);
+        for (int i = 0; i < 3; i++) {
+                ask_it(&pair);
+                ask_it(&pair);
+                (void)hear(&pair, supervisor_ask_code);
+                hear_nothing(&pair);
+                assert_false(serve_take_answer(pair.serve));
+                say(&pair, supervisor_alive_code, &alive, NULL);
+                assert_int_equal(turn(&pair), WIRE_AGAIN);
+                assert_true(serve_take_answer(pair.serve));
+                assert_false(serve_take_answer(pair.serve));
+        }
+        close_pair(&pair);
+}
+
+static void tells_of_deaths_before_the_list_ends(void **state)
+{
+        struct supervisor_deaths deaths = {0};
+        struct wire_frame frame;
+        struct err err = {0};
+        struct pair pair;
+
+        (void)state;
+        open_pair(&pair, 8);
+        pair.keep.deaths = 4;
+        pair.keep.last_death = 1000000007;
+        (void)snprintf(pair.keep.death, sizeof(pair.keep.death), "did not answer");
+        list(&pair);
+        frame = hear(&pair, supervisor_deaths_code);
+        assert_ok(wire_frame_decode(&frame, &deaths, sizeof(deaths), &err), &err);
+        assert_int_equal(deaths.n, 4);
+        assert_int_equal(deaths.last, 1000000007);
+        assert_true(bytes_equal(deaths.why, wire_text("did not answer")));
+        (void)hear_listed(&pair);
+        close_pair(&pair);
+}
+
 static void cuts_off_what_makes_no_sense(void **state)
 {
         static const struct {
@@ -381,6 +436,8 @@ int main(void)
             cmocka_unit_test(refuses_what_is_too_much),
             cmocka_unit_test(lists_as_the_tcb_reads),
             cmocka_unit_test(asks_to_leave),
+            cmocka_unit_test(asks_whether_it_lives),
+            cmocka_unit_test(tells_of_deaths_before_the_list_ends),
             cmocka_unit_test(cuts_off_what_makes_no_sense),
         };
 

@@ -30,6 +30,9 @@ struct keeper {
         struct table watched;
         struct secret *key;
         char why[201];
+        char death[201];
+        uint64_t last_death;
+        uint32_t deaths;
         uint32_t starts;
         int program;
         bool lost; /* the supervisor is gone, and so shall we be */
@@ -215,6 +218,19 @@ static int take_listed(struct keeper *keeper, struct wire_frame *frame, struct e
         return rc;
 }
 
+static int take_deaths(struct keeper *keeper, struct wire_frame *frame, struct err *err)
+{
+        struct supervisor_deaths deaths;
+        int rc = wire_frame_decode(frame, &deaths, sizeof(deaths), err);
+
+        if (rc != 0)
+                return rc;
+        keeper->deaths = deaths.n;
+        keeper->last_death = deaths.last;
+        wire_text_copy(deaths.why, keeper->death, sizeof(keeper->death));
+        return 0;
+}
+
 static bool is_kept(const struct wire_frame *frame)
 {
         return frame->message->code == supervisor_keep1_code ||
@@ -238,6 +254,8 @@ static int take_list(struct keeper *keeper, struct err *err)
                 listed = frame.message->code == supervisor_listed_code;
                 if (listed)
                         rc = take_listed(keeper, &frame, err);
+                else if (frame.message->code == supervisor_deaths_code)
+                        rc = take_deaths(keeper, &frame, err);
                 else if (is_kept(&frame))
                         rc = add_left(keeper, &frame, err);
                 else
@@ -465,6 +483,15 @@ static int on_leave(struct keeper *keeper, struct wire_frame *frame, struct err 
         return 0;
 }
 
+/* From the loop, among all else that it has to do: that is what is asked for. */
+static int on_ask(struct keeper *keeper, struct wire_frame *frame, struct err *err)
+{
+        const struct supervisor_alive alive = {0};
+
+        (void)frame;
+        return send_message(keeper, supervisor_alive_code, &alive, NULL, err);
+}
+
 static const struct {
         uint16_t code;
         int (*handle)(struct keeper *keeper, struct wire_frame *frame, struct err *err);
@@ -472,6 +499,7 @@ static const struct {
     {supervisor_exited_code, on_exited},
     {supervisor_refused_code, on_refused},
     {supervisor_leave_code, on_leave},
+    {supervisor_ask_code, on_ask},
 };
 
 static int on_frame(void *user, struct wire_frame *frame, struct err *err)
@@ -554,6 +582,14 @@ uint32_t keeper_starts(const struct keeper *keeper)
 const char *keeper_why(const struct keeper *keeper)
 {
         return keeper == NULL ? "" : keeper->why;
+}
+
+struct keeper_deaths keeper_deaths(const struct keeper *keeper)
+{
+        if (keeper == NULL)
+                return (struct keeper_deaths){.why = ""};
+        return (struct keeper_deaths){
+            .n = keeper->deaths, .last = keeper->last_death, .why = keeper->death};
 }
 
 int keeper_program(const struct keeper *keeper)

@@ -88,6 +88,14 @@ void keeper_put_key(struct keeper *keeper, const struct secret *key);
 /* Which of its TCBs we are, from 1; 0 without a supervisor. */
 uint32_t keeper_starts(const struct keeper *keeper);
 
+/* Of the TCBs before us, those that ended though nobody asked them to. */
+struct keeper_deaths {
+        uint32_t n;
+        uint64_t last;   /* when, in seconds since 1970 */
+        const char *why; /* how the last one came; the keeper's */
+};
+struct keeper_deaths keeper_deaths(const struct keeper *keeper);
+
 /* How the one before ended, "" for the first; the supervisor's own program, to be measured, or -1.
  */
 const char *keeper_why(const struct keeper *keeper);

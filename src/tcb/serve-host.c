@@ -47,13 +47,18 @@ static int serve_status(struct tcb *tcb, const void *message, struct request *re
 {
         char images[PATH_MAX];
         char degraded[1400] = "";
+        const struct keeper_deaths deaths = keeper_deaths(tcb->keeper);
         struct tcb_status_is status = {.host = wire_text(tcb->config.host_name),
                                        .version = wire_text(CATENA_VERSION),
                                        .ptpm = wire_text(ptpm_kind(tcb->ptpm)),
                                        .accel = wire_text(accel_text(tcb)),
                                        .enrolled = is_enrolled(tcb),
                                        .starts = keeper_starts(tcb->keeper),
-                                       .ended = wire_text(keeper_why(tcb->keeper))};
+                                       .ended = wire_text(keeper_why(tcb->keeper)),
+                                       .since = tcb->since,
+                                       .deaths = deaths.n,
+                                       .last_death = deaths.last,
+                                       .death = wire_text(deaths.why)};
 
         (void)message;
         if (tcb_config_path(&tcb->config, "images", images, err) != 0)

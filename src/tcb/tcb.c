@@ -360,6 +360,7 @@ int tcb_run(struct tcb *tcb, struct err *err)
 
         log_info(NULL, "%s serves at %s, pTPM: %s", tcb->config.host_name, tcb->config.state,
                  ptpm_kind(tcb->ptpm));
+        tcb->since = (uint64_t)time(NULL);
         keeper_serve(tcb->keeper);
         (void)sd_notify(0, "READY=1");
         rc = sd_event_loop(tcb->event);

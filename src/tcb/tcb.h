@@ -37,6 +37,7 @@ struct tcb {
         char qemu_degraded[SPAWN_WORDS_MAX]; /* what the last QEMU's isolation lacked, or "" */
         enum accel_memory accel_memory;
         size_t attestations; /* challenges being answered */
+        uint64_t since;      /* when it began to serve, in seconds since 1970 */
         bool ending;         /* nothing is started any more; guests are on their way down */
         sd_event_source *end_timer;
         int images; /* the directory that VMs' images are in */

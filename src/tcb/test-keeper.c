@@ -12,6 +12,8 @@
 
 #include "lib/test.h"
 #include "tcb/keeper.h"
+#include "wire/engine.h"
+#include "wire/event.h"
 #include "wire/link.h"
 
 static const uint8_t uuid[16] = {1, 2, 3};
@@ -177,6 +179,8 @@ static void takes_what_was_left(void **state)
 {
         const struct kept_engine engine = {
             .protocol = 9, .pid = 11, .uid = 12, .user = KEPT_USER_VM};
+        const struct supervisor_deaths deaths = {
+            .n = 2, .last = 1000000007, .why = wire_text("did not answer")};
         struct keeper_left AUTO_LEFT *left = NULL;
         struct kept_engine decoded;
         struct kept_first wrong;
@@ -196,9 +200,13 @@ static void takes_what_was_left(void **state)
         assert_string_equal(name, "vtpm/01020300-0000-0000-0000-000000000000");
         keep(&rig, name, kept_engine_code, &engine, fds);
         keep_first(&rig, "peer1/x", pair[0]);
+        say(&rig, supervisor_deaths_code, &deaths, NULL);
         end_list(&rig);
         assert_ok(take_list(&rig, &err), &err);
         fd_close(&pair[1]);
+        assert_int_equal(keeper_deaths(rig.keeper).n, 2);
+        assert_int_equal(keeper_deaths(rig.keeper).last, 1000000007);
+        assert_string_equal(keeper_deaths(rig.keeper).why, "did not answer");
         assert_int_equal(keeper_starts(rig.keeper), 3);
         assert_string_equal(keeper_why(rig.keeper), "killed by signal 9");
         assert_int_equal(keeper_key(rig.keeper)->data[2], 7);
@@ -265,6 +273,7 @@ static void nothing_without_a_supervisor(void **state)
         assert_int_equal(keeper_program(NULL), -1);
         assert_int_equal(keeper_starts(NULL), 0);
         assert_string_equal(keeper_why(NULL), "");
+        assert_int_equal(keeper_deaths(NULL).n, 0);
         assert_ok(keeper_attach(NULL, NULL, NULL, NULL, &err), &err);
         keeper_put(NULL, "x", kept_server_code, NULL, NULL);
         keeper_put_key(NULL, key);
@@ -399,6 +408,121 @@ static void goes_on_alone(struct rig *rig)
         keeper_put(rig->keeper, "server", kept_server_code, &server, (int[1]){0});
         keeper_drop(rig->keeper, "server");
         keeper_end(rig->keeper);
+}
+
+/* From the loop, and as often as it is asked. */
+static void says_that_it_lives(void **state)
+{
+        const struct supervisor_ask ask = {0};
+        struct err err = {0};
+        struct rig rig;
+
+        (void)state;
+        set_up(&rig);
+        end_list(&rig);
+        assert_ok(take_list(&rig, &err), &err);
+        (void)hear(&rig, supervisor_list_code);
+        say(&rig, supervisor_ask_code, &ask, NULL);
+        serve(&rig);
+        (void)hear(&rig, supervisor_serving_code);
+        hear_nothing(&rig);
+        for (int i = 0; i < 3; i++) {
+                turn(&rig);
+                (void)hear(&rig, supervisor_alive_code);
+                hear_nothing(&rig);
+                say(&rig, supervisor_ask_code, &ask, NULL);
+        }
+        tear_down(&rig);
+}
+
+struct flood {
+        struct wire_hub *hub;
+        struct wire_event *ours;
+        struct wire_link *theirs;
+        unsigned frames;
+};
+
+static int on_flood(void *user, struct wire_frame *frame, struct err *err)
+{
+        struct flood *flood = user;
+
+        (void)frame;
+        (void)err;
+        flood->frames++;
+        return 0;
+}
+
+static void on_flood_closed(void *user, const struct err *err)
+{
+        (void)user;
+        fail_msg("%s", err->text);
+}
+
+static const struct wire_event_ops flood_ops = {on_flood, on_flood_closed};
+
+static void on_served(void *user)
+{
+        (void)user;
+}
+
+static void start_flood(struct flood *flood, sd_event *event)
+{
+        struct err err = {0};
+        int fds[2];
+
+        *flood = (struct flood){0};
+        assert_ok(wire_hub_new(event, on_served, NULL, &flood->hub, &err), &err);
+        assert_ok(fd_socketpair(SOCK_STREAM, fds, &err), &err);
+        assert_ok(fd_set_nonblocking(fds[0], &err), &err);
+        assert_ok(wire_event_new_in(flood->hub, fds[1], &wire_engine_protocol, WIRE_CLIENT,
+                                    &flood_ops, flood, &flood->ours, &err),
+                  &err);
+        assert_ok(wire_link_new(fds[0], &wire_engine_protocol, WIRE_SERVER, &flood->theirs, &err),
+                  &err);
+}
+
+/* As much as the socket takes: more than a turn's worth. */
+static void pour(struct flood *flood)
+{
+        const struct engine_event event = {.kind = ENGINE_EVENT_STARTUP};
+        struct err err = {0};
+
+        while (!wire_link_has_output(flood->theirs))
+                assert_ok(
+                    wire_link_send(flood->theirs, engine_event_code, 0, 0, &event, NULL, &err),
+                    &err);
+        assert_ok(wire_link_flush(flood->theirs, &err), &err);
+}
+
+/* G-GUEST: engines that flood do not make us miss the answer by which we are known to live. */
+static void lives_under_a_flood(void **state)
+{
+        const struct supervisor_ask ask = {0};
+        struct err err = {0};
+        struct flood flood;
+        struct rig rig;
+
+        (void)state;
+        set_up(&rig);
+        end_list(&rig);
+        assert_ok(take_list(&rig, &err), &err);
+        (void)hear(&rig, supervisor_list_code);
+        serve(&rig);
+        (void)hear(&rig, supervisor_serving_code);
+        start_flood(&flood, rig.event);
+        for (unsigned round = 1; round <= 20; round++) {
+                pour(&flood);
+                say(&rig, supervisor_ask_code, &ask, NULL);
+                /* One source a turn: the flood's, and the supervisor's. */
+                for (int i = 0; i < 3; i++)
+                        (void)sd_event_run(rig.event, 0);
+                (void)hear(&rig, supervisor_alive_code);
+                assert_true(flood.frames > 0);
+        }
+        wire_event_free(flood.ours);
+        wire_link_free(flood.theirs);
+        wire_hub_free(flood.hub);
+        tear_down(&rig);
 }
 
 static void a_supervisor_that_dies(void **state)
@@ -666,6 +790,8 @@ int main(void)
             cmocka_unit_test(puts_in_order),
             cmocka_unit_test(tells_of_an_end_once),
             cmocka_unit_test(leaves_when_asked),
+            cmocka_unit_test(says_that_it_lives),
+            cmocka_unit_test(lives_under_a_flood),
             cmocka_unit_test(a_supervisor_that_dies),
             cmocka_unit_test(a_list_that_makes_no_sense),
             cmocka_unit_test(a_list_that_does_not_end),

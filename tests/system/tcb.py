@@ -63,6 +63,7 @@ class Host:
         self.prefix = list(prefix)  # of the daemons' command lines
         self.program = "catena-supervisor" if supervised else "catena-tcb"
         self.program_directory = BUILD
+        self.arguments = []  # more of that program's
         self.state = tempfile.mkdtemp(prefix="catena-t-", dir=os.environ.get("TMPDIR", "/tmp"))
         with open(f"{self.state}/catena.conf", "w", encoding="ascii") as file:
             file.write(conf)
@@ -74,7 +75,9 @@ class Host:
 
     def spawn(self, program):
         where = self.program_directory if program == self.program else BUILD
-        return subprocess.Popen([*self.prefix, f"{where}/{program}", "--state", self.state],
+        arguments = self.arguments if program == self.program else []
+        return subprocess.Popen([*self.prefix, f"{where}/{program}", "--state", self.state,
+                                 *arguments],
                                 stderr=self.log, stdout=self.log, stdin=subprocess.DEVNULL)
 
     def start_tcb(self):
