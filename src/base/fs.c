@@ -65,6 +65,24 @@ int fs_read_file(const char *path, size_t max, uint8_t **ret_data, size_t *ret_l
         return fs_read_file_at(AT_FDCWD, path, max, ret_data, ret_len, err);
 }
 
+int fs_read_plain_file_at(int at, const char *name, size_t max, uint8_t **ret_data, size_t *ret_len,
+                          struct err *err)
+{
+        int AUTO_FD fd =
+            openat(at, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0 && errno == ELOOP)
+                return err_set(err, ERR_MALFORMED, "%s is a symbolic link", name);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return err_set_errno(err, errno, "open %s", name);
+        if (!S_ISREG(st.st_mode))
+                return err_set(err, ERR_MALFORMED, "%s is no regular file", name);
+        if (fs_read_fd(fd, max, ret_data, ret_len, err) != 0)
+                return err_wrap(err, "%s", name);
+        return 0;
+}
+
 static int write_temporary(int at, const char *temporary, const void *data, size_t len, mode_t mode,
                            struct err *err)
 {

@@ -20,6 +20,13 @@ int fs_read_file_at(int at, const char *path, size_t max, uint8_t **ret_data, si
 int fs_read_file(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len,
                  struct err *err) MUST_CHECK;
 
+/*
+ * Reads a regular file that is no symbolic link, and waits for nobody: for a directory that belongs
+ * to another user. Errors: as above; ERR_MALFORMED for a link and for what is no regular file.
+ */
+int fs_read_plain_file_at(int at, const char *name, size_t max, uint8_t **ret_data, size_t *ret_len,
+                          struct err *err) MUST_CHECK;
+
 /* The same for an open descriptor, from its present offset. */
 int fs_read_fd(int fd, size_t max, uint8_t **ret_data, size_t *ret_len, struct err *err) MUST_CHECK;
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -29,6 +30,35 @@ static void writes_reads_and_replaces(void **state)
         assert_int_equal(st.st_mode & 0777, 0600);
         assert_ok(fs_join(path, sizeof(path), test_dir(), "a.new", &err), &err);
         assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* What another user can put in a file's place, and root would follow or wait for. */
+static void plain_files_are_files(void **state)
+{
+        struct err err = {0};
+        char path[PATH_MAX];
+        char file[PATH_MAX];
+        uint8_t *data = NULL;
+        size_t len = 0;
+
+        (void)state;
+        assert_ok(fs_join(file, sizeof(file), test_dir(), "plain", &err), &err);
+        assert_ok(fs_write_file(file, "words", 5, 0600, &err), &err);
+        assert_int_equal(fs_read_plain_file_at(AT_FDCWD, file, 4, &data, &len, &err), ERR_LIMIT);
+        assert_ok(fs_read_plain_file_at(AT_FDCWD, file, 5, &data, &len, &err), &err);
+        assert_int_equal(len, 5);
+        free(TAKE(data));
+        assert_ok(fs_join(path, sizeof(path), test_dir(), "link", &err), &err);
+        assert_int_equal(symlink(file, path), 0);
+        assert_int_equal(fs_read_plain_file_at(AT_FDCWD, path, 5, &data, &len, &err),
+                         ERR_MALFORMED);
+        assert_ok(fs_join(path, sizeof(path), test_dir(), "pipe", &err), &err);
+        assert_int_equal(fs_read_plain_file_at(AT_FDCWD, path, 5, &data, &len, &err),
+                         ERR_NOT_FOUND);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(fs_read_plain_file_at(AT_FDCWD, path, 5, &data, &len, &err),
+                         ERR_MALFORMED);
+        assert_null(data);
 }
 
 static void makes_parents(void **state)
@@ -79,6 +109,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(writes_reads_and_replaces),
+            cmocka_unit_test(plain_files_are_files),
             cmocka_unit_test(makes_parents),
             cmocka_unit_test(removes_a_tree_and_no_more),
             cmocka_unit_test(says_which_file),

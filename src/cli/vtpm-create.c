@@ -223,8 +223,8 @@ static int read_state(const char *path, uint8_t **ret_file, size_t *ret_len, str
         if (rc == 0 && faccessat(dir, "tpm2-00.volatilestate", F_OK, 0) == 0)
                 rc =
                     err_set(err, ERR_CONFLICT, "%s belongs to a VM that swtpm has suspended", path);
-        if (rc == 0 &&
-            fs_read_file_at(dir, "tpm2-00.permall", SWTPM_STATE_MAX, ret_file, ret_len, err) != 0)
+        if (rc == 0 && fs_read_plain_file_at(dir, "tpm2-00.permall", SWTPM_STATE_MAX, ret_file,
+                                             ret_len, err) != 0)
                 rc = err_wrap(err, "%s", path);
         return rc;
 }

@@ -13,6 +13,7 @@
 #include "swtpm/engine-link.h"
 #include "swtpm/programs.h"
 #include "swtpm/start.h"
+#include "swtpm/theirs.h"
 #include "tpmwire/swtpm-state.h"
 
 #define STATE_MODE 0600
@@ -37,6 +38,7 @@ static const struct options_table table = {rows, ARRAY_SIZE(rows)};
 
 struct job {
         struct start_place place;
+        struct theirs swtpm;
         char theirs[PATH_MAX];
         char ours[PATH_MAX];
         struct secret *key;
@@ -63,13 +65,16 @@ static int prepare(int argc, char *const *argv, struct job *job, struct err *err
         if (rc == 0)
                 rc = fs_join(job->ours, PATH_MAX, job->place.path, STATE_FILE_NAME, err);
         memcpy(key.pwdfile, options.pwdfile, sizeof(key.pwdfile));
-        return rc != 0 ? rc : start_read_key(&key, &job->key, err);
+        if (rc == 0)
+                rc = start_read_key(&key, &job->key, err);
+        return rc != 0 ? rc : theirs_claim(job->place.path, &job->swtpm, err);
 }
 
 static void finish(struct job *job)
 {
         state_file_close(job->state);
         secret_free(job->key);
+        theirs_done(&job->swtpm);
 }
 
 static int set_aside(const char *path, struct err *err)
@@ -124,38 +129,52 @@ static void wipe(uint8_t *data, size_t len)
         free(data);
 }
 
-static int read_theirs(const struct job *job, uint8_t **ret_permanent, size_t *ret_len,
-                       struct err *err)
+/* A state that was taken in before, and was only not set aside: a crash came between. */
+static bool is_taken_in(struct job *job, struct bytes permanent)
 {
-        struct swtpm_state parts;
-        uint8_t *file = NULL;
-        size_t len = 0;
-        int rc = fs_read_file(job->theirs, SWTPM_STATE_MAX, &file, &len, err);
+        const struct state_content *content;
+        struct err ignored = {0};
 
-        if (rc == 0)
-                rc = swtpm_state_parse((struct bytes){file, len}, &parts, err);
-        if (rc == 0)
-                rc = swtpm_state_open(&parts, job->key, ret_permanent, ret_len, err);
-        wipe(file, len);
-        return rc;
+        if (state_file_open(&job->place.place, job->key, STATE_THERE, &job->state, &ignored) != 0)
+                return false;
+        content = state_file_content(job->state);
+        if (content->permanent_len == permanent.len &&
+            memcmp(content->permanent, permanent.data, permanent.len) == 0)
+                return true;
+        state_file_close(TAKE(job->state));
+        return false;
 }
 
 int program_import(int argc, char *const *argv, struct err *err)
 {
-        struct job job = {.key = NULL};
+        struct job job = {.swtpm = {-1, -1}};
         uint8_t *permanent = NULL;
         size_t len = 0;
         int rc = prepare(argc, argv, &job, err);
 
         if (rc == 0)
-                rc = read_theirs(&job, &permanent, &len, err);
-        if (rc == 0)
+                rc = theirs_read(&job.swtpm, job.key, &permanent, &len, err);
+        if (rc == 0 && !is_taken_in(&job, (struct bytes){permanent, len}))
                 rc = take_in(&job, (struct bytes){permanent, len}, err);
         if (rc == 0)
                 rc = set_aside(job.theirs, err);
         wipe(permanent, len);
         finish(&job);
         return rc;
+}
+
+/* What was put out before, and ours only not set aside. */
+static bool is_put_out(const struct job *job, const struct state_content *content)
+{
+        uint8_t *permanent = NULL;
+        struct err ignored = {0};
+        size_t len = 0;
+        bool same = theirs_read(&job->swtpm, NULL, &permanent, &len, &ignored) == 0 &&
+                    len == content->permanent_len &&
+                    memcmp(permanent, content->permanent, len) == 0;
+
+        wipe(permanent, len);
+        return same;
 }
 
 static int put_out(struct job *job, struct err *err)
@@ -169,6 +188,10 @@ static int put_out(struct job *job, struct err *err)
         content = state_file_content(job->state);
         if (content->permanent_len == 0)
                 return err_set(err, ERR_NOT_FOUND, "no TPM was made there yet");
+        if (is_put_out(job, content))
+                return 0;
+        if (access(job->theirs, F_OK) == 0)
+                return err_set(err, ERR_CONFLICT, "%s is there already", job->theirs);
         writer_init(&w, SWTPM_STATE_MAX);
         swtpm_state_encode((struct bytes){content->permanent, content->permanent_len}, &w);
         if (writer_check(&w) != 0)
@@ -178,11 +201,9 @@ static int put_out(struct job *job, struct err *err)
 
 int program_export(int argc, char *const *argv, struct err *err)
 {
-        struct job job = {.key = NULL};
+        struct job job = {.swtpm = {-1, -1}};
         int rc = prepare(argc, argv, &job, err);
 
-        if (rc == 0 && access(job.theirs, F_OK) == 0)
-                rc = err_set(err, ERR_CONFLICT, "%s is there already", job.theirs);
         if (rc == 0)
                 rc = put_out(&job, err);
         if (rc == 0)

@@ -209,11 +209,19 @@ int start_check_foreign(const struct state_place *place, const struct state_file
         char theirs[PATH_MAX];
         int rc;
 
-        if (place->dir == NULL || state_file_exists(state))
+        if (place->dir == NULL)
                 return 0;
         rc = fs_join(theirs, sizeof(theirs), place->dir, STATE_SWTPM_NAME, err);
         if (rc != 0 || access(theirs, F_OK) != 0)
                 return rc;
+        if (state_file_exists(state)) {
+                (void)err_set(err, ERR_CONFLICT,
+                              "%s holds a state of swtpm's beside this one, and one TPM would be "
+                              "two",
+                              place->dir);
+                return err_hint(err, "move away the one that is older; where an import or export "
+                                     "was cut off, repeat it");
+        }
         (void)err_set(err, ERR_CONFLICT, "%s holds swtpm's state, which nobody imported",
                       place->dir);
         return err_hint(err, "run as its user: catena-swtpm import %s", place->dir);

@@ -38,8 +38,8 @@ int start_find_place(const char *where, unsigned mode, struct start_place *ret_p
                      struct err *err) MUST_CHECK;
 
 /*
- * ERR_CONFLICT where a new state would begin in a directory that holds one of swtpm's: that has to
- * be imported.
+ * ERR_CONFLICT in a directory that holds a state of swtpm's: that has to be imported where there is
+ * none of ours, and beside one of ours nobody can tell which goes on.
  */
 int start_check_foreign(const struct state_place *place, const struct state_file *state,
                         struct err *err) MUST_CHECK;
