@@ -180,6 +180,7 @@ static int on_get_stateblob(struct control_request *request, struct err *err)
         struct engine *engine = request->engine;
         uint8_t token[ENGINE_TOKEN_SIZE];
         uint32_t type = 0;
+        uint32_t offset = 0;
         uint32_t result = 0;
         int rc;
 
@@ -187,8 +188,10 @@ static int on_get_stateblob(struct control_request *request, struct err *err)
                 return CONTROL_DISABLED_CMD;
         if (engine->life.state == ENGINE_PRIVATE)
                 return CONTROL_BAD_ORDINAL;
+        /* A token is sent whole. One that asks for the rest of it must not get another, new one. */
         if (reader_skip(&request->body, 4) != 0 || reader_get_be32(&request->body, &type) != 0 ||
-            type < ENGINE_BLOB_PERMANENT || type > ENGINE_BLOB_SAVESTATE)
+            reader_get_be32(&request->body, &offset) != 0 || type < ENGINE_BLOB_PERMANENT ||
+            type > ENGINE_BLOB_SAVESTATE || offset != 0)
                 return CONTROL_BAD_PARAMETER;
         if (type != ENGINE_BLOB_PERMANENT) {
                 put_blob(request, (struct bytes){NULL, 0});

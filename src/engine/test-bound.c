@@ -145,6 +145,31 @@ static void a_save_gives_a_token_and_locks(void **state)
         assert_int_equal(v.claims, 3);
 }
 
+/* The second part of a token is asked for by nobody; a new token would spend the one that was sent.
+ */
+static void a_token_is_sent_whole_or_not_at_all(void **state)
+{
+        static const uint8_t offsets[][4] = {
+            {0, 0, 0, 1}, {0, 0, 0, ENGINE_TOKEN_SIZE}, {0xff, 0xff, 0xff, 0xff}};
+        unsigned persists;
+
+        (void)state;
+        assert_int_equal(test_vtpm_command(&v, STARTUP), 0);
+        persists = v.n_persists;
+        for (uint8_t type = ENGINE_BLOB_PERMANENT; type <= ENGINE_BLOB_SAVESTATE; type++)
+                for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+                        uint8_t get[16] = {0, 0, 0, 12, 0, 0, 0, 1, 0, 0, 0, type};
+                        uint8_t answer[TOKEN_AT];
+
+                        memcpy(get + 12, offsets[i], 4);
+                        test_vtpm_control(&v, get, sizeof(get), answer, sizeof(answer));
+                        assert_memory_equal(answer, "\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0", TOKEN_AT);
+                }
+        assert_int_equal(v.n_persists, persists);
+        assert_int_equal(test_vtpm_command(&v, RANDOM), 0);
+        assert_int_equal(v.claims, 1);
+}
+
 static void a_save_that_is_refused_locks_nothing(void **state)
 {
         uint8_t answer[TOKEN_AT + ENGINE_TOKEN_SIZE];
@@ -244,6 +269,7 @@ int main(void)
             TEST(qemu_waits_for_the_tcb),
             TEST(a_refusal_holds_until_another_decision),
             TEST(a_save_gives_a_token_and_locks),
+            TEST(a_token_is_sent_whole_or_not_at_all),
             TEST(a_save_that_is_refused_locks_nothing),
             TEST(a_restore_goes_on_where_the_save_was),
             TEST(a_cold_init_drops_what_was_restored),
