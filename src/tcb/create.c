@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <uuid/uuid.h>
 
 #include "base/log.h"
 #include "tcb/complete.h"
@@ -59,6 +60,22 @@ static int check_changing(const struct instance *instance, struct err *err)
         return 0;
 }
 
+/* "." is also of the pool's names, and of none that evidence can be filed under. */
+static int check_name(const struct create_request *request, struct err *err)
+{
+        const char *name = request->name;
+        uuid_t uuid;
+
+        if (!store_name_is_valid(name) || name[0] == '.' || name[0] == '-')
+                return err_set(err, ERR_USAGE,
+                               "a name has 1 to %d of a-z 0-9 . _ -, . and - not first",
+                               TCB_NAME_MAX);
+        /* Whoever asks for that UUID would find this one instead. */
+        if (uuid_parse(name, uuid) == 0 && memcmp(uuid, request->uuid, sizeof(uuid)) != 0)
+                return err_set(err, ERR_USAGE, "a name that is a UUID must be its own UUID");
+        return 0;
+}
+
 static int check_room(const struct tcb *tcb, const struct create_request *request, struct err *err)
 {
         const struct instance_index *index = &tcb->instances;
@@ -70,15 +87,9 @@ static int check_room(const struct tcb *tcb, const struct create_request *reques
                 return err->code;
         if (tcb->creations >= CREATIONS_MAX)
                 return err_set(err, ERR_LIMIT, "%zu vTPMs are being made already", tcb->creations);
-        /* "." is also of the pool's names, and of none that evidence can be filed under. */
-        if (!store_name_is_valid(request->name) || request->name[0] == '.' ||
-            request->name[0] == '-')
-                return err_set(err, ERR_USAGE,
-                               "a name has 1 to %d of a-z 0-9 . _ -, . and - not first",
-                               TCB_NAME_MAX);
         if (request->eks >> TPM_EK_COUNT != 0)
                 return err_set(err, ERR_USAGE, "unknown endorsement keys");
-        return 0;
+        return check_name(request, err);
 }
 
 /* Nothing else has its name and UUID: check_room() and the store said so. */
