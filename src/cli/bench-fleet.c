@@ -18,6 +18,7 @@
 
 #define SWTPMS        32
 #define WAKES_MAX     1000
+#define WAKE_BATCH    25
 #define QUIET_SEC     4
 #define WAKE_GAP_NSEC 2000000  /* between two of them: each is measured by itself */
 #define IDLE_GAP_NSEC 20000000 /* and the processors have gone to sleep */
@@ -199,23 +200,30 @@ struct wake_times {
         size_t n;
 };
 
-/* Wakes and the disk's writes take turns, each as long after the one before. */
+static int measure_one(const struct fleet *fleet, bool wake, const struct wake_times *times,
+                       size_t i, struct err *err)
+{
+        return wake ? wake_one(fleet, i, &times->wakes[i], err)
+                    : write_one(fleet, &times->writes[i], err);
+}
+
+/* Batches of wakes and of the disk's writes take turns, each as long after the one before. */
 static int wake_all(struct fleet *fleet, long gap_nsec, const struct wake_times *times,
                     struct err *err)
 {
         const struct timespec gap = {.tv_nsec = gap_nsec};
         int rc = 0;
 
-        for (size_t i = 0; rc == 0 && i < times->n; i++) {
+        for (size_t k = 0; rc == 0 && k < 2 * times->n; k++) {
+                const size_t batch = k / (2 * WAKE_BATCH) * WAKE_BATCH;
+                const size_t size = times->n - batch < WAKE_BATCH ? times->n - batch : WAKE_BATCH;
+                const size_t at = k - 2 * batch;
+
                 if (cli_interrupted())
                         return err_set(err, ERR_INTERRUPTED, "interrupted");
                 if (gap_nsec > 0)
                         (void)nanosleep(&gap, NULL);
-                rc = write_one(fleet, &times->writes[i], err);
-                if (gap_nsec > 0)
-                        (void)nanosleep(&gap, NULL);
-                if (rc == 0)
-                        rc = wake_one(fleet, i, &times->wakes[i], err);
+                rc = measure_one(fleet, at < size, times, batch + at % size, err);
         }
         return rc == 0 ? 0 : err_wrap(err, "wake");
 }
