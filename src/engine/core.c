@@ -108,8 +108,9 @@ static int ask_again(struct engine *engine, const struct wait *wait, struct wire
 
         if (rc != 0)
                 return rc;
-        /* Parked at the TCB before, at this one it never was. */
-        *ret_done = wait->code == engine_unpark_code;
+        /* Parked at the TCB before, at this one it never was; nor will this one say unasked that
+         * the state is used up. */
+        *ret_done = wait->code == engine_unpark_code || wait->code == engine_used_up_code;
         return *ret_done || wait->asked == 0
                    ? 0
                    : send_frame(engine, wait->asked, 0, wait->question, err);
@@ -130,7 +131,7 @@ static int await_frame(struct engine *engine, const struct wait *wait, struct wi
                 return queue_command(engine, ret_frame, err);
         if (ret_frame->message->code == engine_stop_code)
                 return err_set(err, ERR_INTERRUPTED, "stopped");
-        /* It had asked, and was answered that way, before this came. */
+        /* Another TCB was asked and answered before this came. */
         if (ret_frame->message->code == engine_used_up_code && code != engine_used_up_code)
                 return 0;
         /* The TCB asked before it knew that the engine is not idle. */
@@ -162,6 +163,14 @@ static int await_persisted(struct engine *engine, const struct engine_persist *p
         return rc;
 }
 
+/* The TCB said stop or went away, and the guest's command must not be answered. */
+static _Noreturn void end_unanswered(int rc, const struct err *err)
+{
+        if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
+                log_error(&(struct log_fields){.err = err}, "state could not be handed over");
+        _exit(rc == ERR_INTERRUPTED ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
 void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
 {
         struct engine *engine = context;
@@ -172,32 +181,27 @@ void core_persist(void *context, enum engine_blob_kind kind, struct bytes blob)
 
         if (rc == 0 && engine->core != NULL && !engine->draft)
                 rc = await_persisted(engine, &persist, &err);
-        if (rc == 0)
-                return;
-        if (rc != ERR_INTERRUPTED && rc != ERR_UNREACHABLE)
-                log_error(&(struct log_fields){.err = &err}, "state could not be handed over");
-        _exit(rc == ERR_INTERRUPTED ? EXIT_SUCCESS : EXIT_FAILURE);
+        if (rc != 0)
+                end_unanswered(rc, &err);
 }
 
-static bool has_word(const struct engine *engine)
-{
-        char byte;
-
-        return recv(wire_link_fd(engine->core), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-int core_use_up(struct engine *engine, struct err *err)
+void core_use_up(struct engine *engine)
 {
         const struct wait wait = {.code = engine_used_up_code};
+        const uint32_t adoptions = engine->adoptions;
         struct wire_frame frame;
+        struct err err = {0};
         bool done = engine->core == NULL;
         int rc = 0;
 
-        while (rc == 0 && !done && has_word(engine))
-                rc = await_frame(engine, &wait, &frame, &done, err);
-        if (rc == 0 && !done)
+        if (!done)
+                (void)busy_wait_answer(&engine->answers, wire_link_fd(engine->core));
+        while (rc == 0 && !done)
+                rc = await_frame(engine, &wait, &frame, &done, &err);
+        if (rc != 0)
+                end_unanswered(rc, &err);
+        if (engine->adoptions != adoptions)
                 core_persist(engine, ENGINE_BLOB_VOLATILE, (struct bytes){NULL, 0});
-        return rc;
 }
 
 /* Without a TCB everything is granted but a restore: there is nobody who kept a state. */
@@ -388,7 +392,7 @@ static int on_persisted(struct engine *engine, struct wire_frame *frame, struct 
         return protocol_error("acknowledgement of nothing", err);
 }
 
-/* The engine had asked for it, and was answered. */
+/* The engine had asked another TCB for it, and was answered. */
 static int on_used_up(struct engine *engine, struct wire_frame *frame, struct err *err)
 {
         (void)engine;

@@ -28,8 +28,11 @@ int core_run_queued(struct engine *engine, struct err *err) MUST_CHECK;
  */
 void core_persist(void *engine, enum engine_blob_kind kind, struct bytes blob);
 
-/* 0 when the state that the engine wakes with is used up durably: it was told, or asks. */
-int core_use_up(struct engine *engine, struct err *err) MUST_CHECK;
+/*
+ * Waits until the TCB has said that the state that the engine wakes with is used up durably; a TCB
+ * that takes over meanwhile is asked. Ends the process as core_persist() does.
+ */
+void core_use_up(struct engine *engine);
 
 /*
  * Asks the TCB one of the questions that engine_decided answers and waits for it. The answer's

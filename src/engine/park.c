@@ -118,10 +118,9 @@ int park_wake(struct engine *engine, struct wire_frame *frame, struct err *err)
         set_command_size(wake.buffer_size);
         sm_move(&engine->life, ENGINE_OFF);
         rc = engine_power_on(engine, ENGINE_RUNNING, err);
-        if (rc == 0)
-                rc = core_use_up(engine, err);
         if (rc != 0)
                 return err_wrap(err, "wake");
+        core_use_up(engine);
         engine->locked = (wake.marks & ENGINE_MARK_LOCKED) != 0;
         stream_init(&engine->data, TAKE_FD(data));
         return 0;

@@ -483,10 +483,19 @@ void test_vtpm_send_wake(struct test_vtpm *v, uint64_t clock, uint32_t flags)
                   &err);
 }
 
+void test_vtpm_use_up(struct test_vtpm *v)
+{
+        const struct engine_used_up used_up = {0};
+        struct err err = {0};
+
+        assert_ok(wire_link_send(v->core, engine_used_up_code, 0, 0, &used_up, NULL, &err), &err);
+}
+
 void test_vtpm_wake(struct test_vtpm *v, uint64_t clock)
 {
         test_vtpm_rouse(v);
         test_vtpm_send_wake(v, clock, 0);
+        test_vtpm_use_up(v);
         if (!test_vtpm_serve(v, engine_ready_code))
                 fail_msg("not awake: %s", v->failed);
         for (int i = 0; i < 2; i++)

@@ -93,6 +93,9 @@ bool test_vtpm_park(struct test_vtpm *v, bool idle_only);
 /* Sends engine_wake, with what was parked, to a process that test_vtpm_rouse() started. */
 void test_vtpm_send_wake(struct test_vtpm *v, uint64_t clock, uint32_t flags);
 
+/* Tells it that the state is used up durably. */
+void test_vtpm_use_up(struct test_vtpm *v);
+
 /* Ends the parked process and starts another one with its control channel. */
 void test_vtpm_rouse(struct test_vtpm *v);
 
