@@ -83,6 +83,13 @@ int row_query(struct store *store, const struct db_call *call, bool *ret_found, 
         return rc == 0 ? 0 : err_wrap(err, "store");
 }
 
+/* Whoever reads a state reads another one of the same instance next, or writes one. */
+static bool is_last(const struct store *store, const uint8_t *uuid)
+{
+        return store->has_last &&
+               memcmp(store->last.instance.block.uuid, uuid, BLOCK_UUID_LEN) == 0;
+}
+
 int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row, struct err *err)
 {
         struct db_call call = {DB_INSTANCE_GET, {db_bytes(uuid, BLOCK_UUID_LEN)}};
@@ -95,9 +102,16 @@ int row_get(struct store *store, const uint8_t *uuid, struct row *ret_row, struc
                 *ret_row = newer->row;
                 return 0;
         }
+        if (is_last(store, uuid)) {
+                *ret_row = store->last;
+                return 0;
+        }
         rc = row_query(store, &call, &found, ret_row, err);
         if (rc == 0 && !found)
                 return err_set(err, ERR_NOT_FOUND, "no such instance");
+        store->has_last = rc == 0;
+        if (rc == 0)
+                store->last = *ret_row;
         return rc;
 }
 
@@ -150,6 +164,7 @@ static int apply(struct store *store, struct db_call first, const struct db_call
 {
         struct db_call calls[1 + ROW_CALLS_MAX] = {first};
 
+        store->has_last = false;
         if (n_more > ROW_CALLS_MAX)
                 return err_set(err, ERR_LIMIT, "store: %zu calls at once", n_more);
         if (n_more > 0)

@@ -12,6 +12,12 @@
 struct journal;
 struct overlay;
 
+/* An instance with what its row says about its saves, [kind - 1]. */
+struct row {
+        struct store_instance instance;
+        struct head head[HEADS_KINDS];
+};
+
 struct store {
         struct db *db;
         struct journal *journal;
@@ -25,14 +31,10 @@ struct store {
         /* A failed commit may be on the disk nevertheless, in the journal or in the database's
          * log. Only the database can replace either by another of the same generation. */
         bool must_use_database;
+        bool has_last; /* the row that was read last is what the database has */
+        struct row last;
         bool deleted; /* something was, since store_begin() */
         bool scrub;   /* something was, since the last checkpoint */
-};
-
-/* An instance with what its row says about its saves, [kind - 1]. */
-struct row {
-        struct store_instance instance;
-        struct head head[HEADS_KINDS];
 };
 
 /*

@@ -323,6 +323,7 @@ int store_commit(struct store *store, struct err *err)
 
 void store_rollback(struct store *store)
 {
+        store->has_last = false;
         db_rollback(store->db);
         overlay_rollback(store->overlay);
         store->working = store->committed;

@@ -160,6 +160,60 @@ static void rolls_back(void **state)
         store_close(store);
 }
 
+/* The row that was read last is remembered, but never beyond what changes it. */
+static void reads_what_is_there_now(void **state)
+{
+        struct store *store;
+        struct store_blob blob = {0};
+        struct err err = {0};
+
+        (void)state;
+        new_path();
+        store = reopen();
+        begin(store);
+        create(store, "web1", uuid_a);
+        create(store, "db1", uuid_b);
+        put(store, uuid_a, "one");
+        put(store, uuid_b, "other");
+        commit(store);
+        /* In the database: a configuration does not fit the journal. */
+        expect(store, uuid_a, "one");
+        begin(store);
+        assert_ok(store_put_config(store, uuid_a, text("memory=512"), &err), &err);
+        expect(store, uuid_a, "one");
+        put(store, uuid_a, "two");
+        expect(store, uuid_a, "two");
+        store_rollback(store);
+        expect(store, uuid_a, "one");
+        /* In the journal. */
+        begin(store);
+        put(store, uuid_a, "three");
+        expect(store, uuid_a, "three");
+        store_rollback(store);
+        expect(store, uuid_a, "one");
+        expect(store, uuid_b, "other");
+        begin(store);
+        put(store, uuid_a, "four");
+        commit(store);
+        expect(store, uuid_a, "four");
+        /* Moved to the database by the next other change. */
+        begin(store);
+        assert_ok(store_put_config(store, uuid_b, text("memory=1024"), &err), &err);
+        commit(store);
+        expect(store, uuid_a, "four");
+        begin(store);
+        assert_ok(store_delete_instance(store, uuid_a, &err), &err);
+        assert_int_equal(store_get_blob(store, uuid_a, STORE_KIND_PERMANENT, &blob, &err),
+                         ERR_NOT_FOUND);
+        create(store, "web1", uuid_a);
+        assert_int_equal(store_get_blob(store, uuid_a, STORE_KIND_PERMANENT, &blob, &err),
+                         ERR_NOT_FOUND);
+        put(store, uuid_a, "five");
+        commit(store);
+        expect(store, uuid_a, "five");
+        store_close(store);
+}
+
 static void new_configuration_keeps_state(void **state)
 {
         struct store *store;
@@ -354,10 +408,14 @@ static int teardown(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(keeps_what_was_committed),      cmocka_unit_test(rolls_back),
-            cmocka_unit_test(new_configuration_keeps_state), cmocka_unit_test(deletes),
-            cmocka_unit_test(deletion_leaves_no_trace),      cmocka_unit_test(refuses_misuse),
+            cmocka_unit_test(keeps_what_was_committed),
+            cmocka_unit_test(rolls_back),
+            cmocka_unit_test(new_configuration_keeps_state),
+            cmocka_unit_test(deletes),
+            cmocka_unit_test(deletion_leaves_no_trace),
+            cmocka_unit_test(refuses_misuse),
             cmocka_unit_test(second_opener_is_refused),
+            cmocka_unit_test(reads_what_is_there_now),
         };
         return cmocka_run_group_tests_name("store", tests, setup, teardown);
 }
