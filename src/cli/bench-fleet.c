@@ -200,32 +200,35 @@ struct wake_times {
         size_t n;
 };
 
-static int measure_one(const struct fleet *fleet, bool wake, const struct wake_times *times,
-                       size_t i, struct err *err)
-{
-        return wake ? wake_one(fleet, i, &times->wakes[i], err)
-                    : write_one(fleet, &times->writes[i], err);
-}
-
-/* Batches of wakes and of the disk's writes take turns, each as long after the one before. */
-static int wake_all(struct fleet *fleet, long gap_nsec, const struct wake_times *times,
-                    struct err *err)
+static int run_batch(const struct fleet *fleet, long gap_nsec, const struct wake_times *times,
+                     size_t from, bool wakes_now, struct err *err)
 {
         const struct timespec gap = {.tv_nsec = gap_nsec};
         int rc = 0;
 
-        for (size_t k = 0; rc == 0 && k < 2 * times->n; k++) {
-                const size_t batch = k / (2 * WAKE_BATCH) * WAKE_BATCH;
-                const size_t size = times->n - batch < WAKE_BATCH ? times->n - batch : WAKE_BATCH;
-                const size_t at = k - 2 * batch;
-
+        for (size_t i = from; rc == 0 && i < times->n && i < from + WAKE_BATCH; i++) {
                 if (cli_interrupted())
                         return err_set(err, ERR_INTERRUPTED, "interrupted");
                 if (gap_nsec > 0)
                         (void)nanosleep(&gap, NULL);
-                rc = measure_one(fleet, at < size, times, batch + at % size, err);
+                rc = wakes_now ? wake_one(fleet, i, &times->wakes[i], err)
+                               : write_one(fleet, &times->writes[i], err);
         }
         return rc == 0 ? 0 : err_wrap(err, "wake");
+}
+
+/* Batches of wakes and of the disk's writes take turns, each as long after the one before. */
+static int wake_all(const struct fleet *fleet, long gap_nsec, const struct wake_times *times,
+                    struct err *err)
+{
+        int rc = 0;
+
+        for (size_t from = 0; rc == 0 && from < times->n; from += WAKE_BATCH) {
+                rc = run_batch(fleet, gap_nsec, times, from, true, err);
+                if (rc == 0)
+                        rc = run_batch(fleet, gap_nsec, times, from, false, err);
+        }
+        return rc;
 }
 
 static int print_wakes(struct cli *cli, const char *name, const struct wake_times *times,
