@@ -207,6 +207,7 @@ static int open_file(const struct state_place *place, enum state_expect expect, 
         char path[PATH_MAX];
         const char *name = place->file;
         const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+        int rc;
         int fd;
 
         if (place->dir != NULL) {
@@ -216,12 +217,35 @@ static int open_file(const struct state_place *place, enum state_expect expect, 
         }
         /* A link is right for a device (/dev/pve/...), and wrong in a directory. */
         fd = open(name, place->dir != NULL ? flags : flags & ~O_NOFOLLOW);
-        if (fd < 0 && errno == ENOENT && expect != STATE_THERE)
+        if (fd < 0 && errno == ENOENT && expect != STATE_THERE) {
                 fd = open(name, flags | O_CREAT | O_EXCL, place->mode);
+                /* Never empty from here on: see check_size(). */
+                if (fd >= 0 && ftruncate(fd, BODY_AT(0)) < 0) {
+                        rc = err_set_errno(err, errno, "%s", name);
+                        (void)close(fd);
+                        return rc;
+                }
+        }
         if (fd < 0)
                 return err_set_errno(err, errno, "%s", name);
         *ret_fd = fd;
         return 0;
+}
+
+/* A repaired file system leaves such files. To make another TPM in place of one is not ours. */
+static int check_size(int fd, const struct state_place *place, enum state_expect expect,
+                      struct err *err)
+{
+        struct stat st;
+
+        if (place->dir == NULL || expect == STATE_REPLACE)
+                return 0;
+        if (fstat(fd, &st) < 0)
+                return err_set_errno(err, errno, "look at it");
+        if (st.st_size > 0)
+                return 0;
+        (void)err_set(err, ERR_DAMAGED, STATE_FILE_NAME " is empty: what it held is lost");
+        return err_hint(err, "bring it back from a backup, or remove it for a new TPM");
 }
 
 static int lock_file(int fd, struct err *err)
@@ -347,6 +371,8 @@ int state_file_open(const struct state_place *place, const struct secret *passph
         rc = open_file(place, expect, &state->fd, err);
         if (rc == 0)
                 rc = lock_file(state->fd, err);
+        if (rc == 0)
+                rc = check_size(state->fd, place, expect, err);
         if (rc == 0)
                 rc = load(state, place, passphrase, expect, err);
         if (rc != 0)

@@ -291,6 +291,31 @@ static void test_damage(void **state)
         }
 }
 
+/* A state that is lost is not one that was never made: no other TPM takes its place unasked. */
+static void test_nothing_is_left(void **state)
+{
+        static char dir_path[4200];
+        struct state_place dir = {.dir = dir_path, .mode = 0600};
+        struct err err = {0};
+        char file[4300];
+
+        (void)state;
+        (void)snprintf(dir_path, sizeof(dir_path), "%s/left", test_dir());
+        (void)snprintf(file, sizeof(file), "%s/" STATE_FILE_NAME, dir_path);
+        assert_ok(fs_make_dir(dir_path, 0700, &err), &err);
+        assert_int_equal(try_open(&dir, NULL, STATE_ANY, &err), 0); /* a start that was cut off */
+        assert_int_equal(try_open(&dir, NULL, STATE_ANY, &err), 0);
+        save(&dir, NULL, 1);
+        assert_int_equal(truncate(file, 0), 0);
+        assert_int_equal(try_open(&dir, NULL, STATE_ANY, &err), ERR_DAMAGED);
+        assert_int_equal(try_open(&dir, NULL, STATE_FRESH, &err), ERR_DAMAGED);
+        assert_int_equal(try_open(&dir, NULL, STATE_THERE, &err), ERR_DAMAGED);
+        assert_int_equal(try_open(&dir, NULL, STATE_REPLACE, &err), 0); /* as somebody asked */
+        assert_int_equal(unlink(file), 0);
+        save(&dir, NULL, 1);
+        check(&dir, NULL, 1);
+}
+
 /* A crash while the body of the third save was written (over the first): the second stands. */
 static void test_crash(void **state)
 {
@@ -336,7 +361,7 @@ int main(void)
             cmocka_unit_test(test_expectations),   cmocka_unit_test(test_replace),
             cmocka_unit_test(test_keys_and_names), cmocka_unit_test(test_two_programs),
             cmocka_unit_test(test_damage),         cmocka_unit_test(test_crash),
-            cmocka_unit_test(test_foreign_files),
+            cmocka_unit_test(test_foreign_files),  cmocka_unit_test(test_nothing_is_left),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
