@@ -228,6 +228,18 @@ static int store_record(struct bound *bound, commit_fn *done, void *user, struct
         return commit_then(tcb->commit, done, user, 0, err);
 }
 
+/* To ask the socket itself would be taken for a QEMU by its vTPM. */
+static int check_unused(const struct tcb *tcb, const struct instance *instance,
+                        const struct socket_path *socket, struct err *err)
+{
+        for (const struct instance *i = tcb->instances.first; i != NULL; i = i->next)
+                if (i != instance && i->bound != NULL &&
+                    strcmp(i->bound->socket.path, socket->path) == 0)
+                        return err_set(err, ERR_CONFLICT, "socket %s is that of vTPM %s",
+                                       socket->path, i->stored.name);
+        return 0;
+}
+
 int bound_create(struct tcb *tcb, struct instance *instance, const struct socket_path *socket,
                  commit_fn *done, void *user, struct err *err)
 {
@@ -238,6 +250,8 @@ int bound_create(struct tcb *tcb, struct instance *instance, const struct socket
         if (instance->sm.state != INSTANCE_IDLE)
                 return err_set(err, ERR_CONFLICT, "vTPM %s is %s", instance->stored.name,
                                sm_name(&instance->sm));
+        if (check_unused(tcb, instance, socket, err) != 0)
+                return err->code;
         bound = allocate(tcb, instance, socket);
         if (bound == NULL)
                 return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -95,6 +95,8 @@ static int refuse_directory(const char *path, const char *dir, int errnum, struc
 {
         int rc = err_set_errno(err, errnum, "socket %s: open %s", path, dir);
 
+        if (errnum == ENOENT)
+                return err_hint(err, "make that directory first");
         return errnum == ELOOP ? err_hint(err, "give the path without symbolic links") : rc;
 }
 
