@@ -15,21 +15,6 @@ static uint64_t now_usec(void)
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static bool is_readable(int fd)
-{
-        char byte;
-
-        return recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
-}
-
-/* What is level-triggered is there for the next epoll_wait() as well. */
-static bool has_event(int epoll)
-{
-        struct epoll_event event;
-
-        return epoll_wait(epoll, &event, 1, 0) != 0;
-}
-
 static void pause_longer(struct busy_wait *wait)
 {
         if (wait->pause == 0)
@@ -39,7 +24,7 @@ static void pause_longer(struct busy_wait *wait)
         wait->left = wait->pause;
 }
 
-static bool stay_awake(struct busy_wait *wait, uint64_t usec, bool (*is_ready)(int fd), int fd)
+bool busy_wait(struct busy_wait *wait, uint64_t usec, bool (*is_over)(void *user), void *user)
 {
         uint64_t start;
 
@@ -48,7 +33,7 @@ static bool stay_awake(struct busy_wait *wait, uint64_t usec, bool (*is_ready)(i
                 return false;
         }
         start = now_usec();
-        while (!is_ready(fd)) {
+        while (!is_over(user)) {
                 if (now_usec() - start > usec) {
                         pause_longer(wait);
                         return false;
@@ -59,12 +44,29 @@ static bool stay_awake(struct busy_wait *wait, uint64_t usec, bool (*is_ready)(i
         return true;
 }
 
+static bool is_readable(void *user)
+{
+        const int *fd = user;
+        char byte;
+
+        return recv(*fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
 bool busy_wait_answer(struct busy_wait *wait, int socket)
 {
-        return stay_awake(wait, BUSY_WAIT_ANSWER_USEC, is_readable, socket);
+        return busy_wait(wait, BUSY_WAIT_ANSWER_USEC, is_readable, &socket);
+}
+
+/* What is level-triggered is there for the next epoll_wait() as well. */
+static bool has_event(void *user)
+{
+        const int *epoll = user;
+        struct epoll_event event;
+
+        return epoll_wait(*epoll, &event, 1, 0) != 0;
 }
 
 bool busy_wait_event(struct busy_wait *wait, int epoll)
 {
-        return stay_awake(wait, BUSY_WAIT_EVENT_USEC, has_event, epoll);
+        return busy_wait(wait, BUSY_WAIT_EVENT_USEC, has_event, &epoll);
 }

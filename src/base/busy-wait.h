@@ -13,6 +13,7 @@
 #define BASE_BUSY_WAIT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define BUSY_WAIT_ANSWER_USEC 200 /* at most, for an answer from the disk */
 #define BUSY_WAIT_EVENT_USEC  100 /* at most, for a peer that is working */
@@ -23,6 +24,12 @@ struct busy_wait {
         unsigned left;  /* that are still slept for */
         unsigned pause; /* the last ones, 0: the last wait was short */
 };
+
+/*
+ * Asks is_over() again and again: true as soon as that is, or false when so many microseconds are
+ * over or not worth spending. The caller then waits as ever.
+ */
+bool busy_wait(struct busy_wait *wait, uint64_t usec, bool (*is_over)(void *user), void *user);
 
 /*
  * Returns when the socket has something to read or was closed (true), or false when the time is

@@ -187,23 +187,40 @@ static int watch_stream(struct engine *engine, enum slot slot, const struct stre
         return watch_set(&engine->watch, slot, &wanted, err);
 }
 
-static int wait_for_channels(struct engine *engine, uint32_t revents[WATCH_SLOTS], int *ret_n,
-                             bool half, struct err *err)
+/* What a turn serves. */
+struct turn {
+        struct watch *watch;
+        uint32_t revents[WATCH_SLOTS];
+        int n; /* 0: nothing came in time */
+        int rc;
+        struct err *err;
+};
+
+static bool has_come(void *user)
+{
+        struct turn *turn = user;
+
+        turn->rc = watch_wait(turn->watch, 0, turn->revents, &turn->n, turn->err);
+        return turn->rc != 0 || turn->n > 0;
+}
+
+static int wait_for_channels(struct engine *engine, struct turn *turn, bool half, struct err *err)
 {
         const struct watch_slot core = {.fd = wire_link_fd(engine->core), .events = EPOLLIN};
+        const bool more = engine->answered;
         int timeout = half ? ENGINE_HALF_COMMAND_MS : -1;
 
+        engine->answered = false;
         if (watch_set(&engine->watch, SLOT_CORE, &core, err) != 0 ||
             watch_stream(engine, SLOT_CONTROL, &engine->control, err) != 0 ||
             watch_stream(engine, SLOT_DATA, &engine->data, err) != 0)
                 return err->code;
         /* A guest's driver that sends one command after the other. */
-        if (engine->answered)
-                (void)busy_wait_event(&engine->commands, engine->watch.epoll);
-        engine->answered = false;
+        if (more && busy_wait(&engine->commands, BUSY_WAIT_EVENT_USEC, has_come, turn))
+                return turn->rc;
         if (!half && engine->unswept)
                 timeout = ENGINE_SWEEP_MS;
-        return watch_wait(&engine->watch, timeout, revents, ret_n, err);
+        return watch_wait(&engine->watch, timeout, turn->revents, &turn->n, err);
 }
 
 /*
@@ -231,26 +248,24 @@ static int serve_once(struct engine *engine, struct err *err)
         const struct channel data = {&engine->data, data_ready, data_run};
         const bool half = engine->data.in_len > 0 && !stream_has_output(&engine->data);
         const uint32_t generation = engine->data.generation;
-        uint32_t revents[WATCH_SLOTS] = {0};
-        int rc;
-        int n = 0;
+        struct turn turn = {.watch = &engine->watch, .err = err};
+        int rc = wait_for_channels(engine, &turn, half, err);
 
-        rc = wait_for_channels(engine, revents, &n, half, err);
         if (rc != 0)
                 return rc;
-        if (n == 0 && half && data_abandon(engine) != 0)
+        if (turn.n == 0 && half && data_abandon(engine) != 0)
                 stream_close(&engine->data);
-        if (n == 0 && engine->unswept)
+        if (turn.n == 0 && engine->unswept)
                 sweep(engine);
         /* The TCB first; the guest's commands come last and cannot starve it. */
-        if (n > 0)
+        if (turn.n > 0)
                 engine->unswept = true;
-        if (revents[SLOT_CORE] != 0)
+        if (turn.revents[SLOT_CORE] != 0)
                 rc = core_receive(engine, err);
         if (rc == 0)
-                rc = serve_channel(engine, &control, revents[SLOT_CONTROL], err);
+                rc = serve_channel(engine, &control, turn.revents[SLOT_CONTROL], err);
         if (rc == 0 && engine->data.generation == generation)
-                rc = serve_channel(engine, &data, revents[SLOT_DATA], err);
+                rc = serve_channel(engine, &data, turn.revents[SLOT_DATA], err);
         /* Whatever ran may have waited for a PERSISTED, and the TCB's commands behind it. */
         return rc != 0 ? rc : core_run_queued(engine, err);
 }
