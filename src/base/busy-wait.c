@@ -5,15 +5,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
-static uint64_t now_usec(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
+#include "base/clock.h"
 
 static void pause_longer(struct busy_wait *wait)
 {
@@ -32,9 +25,9 @@ bool busy_wait(struct busy_wait *wait, uint64_t usec, bool (*is_over)(void *user
                 wait->left--;
                 return false;
         }
-        start = now_usec();
+        start = clock_usec();
         while (!is_over(user)) {
-                if (now_usec() - start > usec) {
+                if (clock_usec() - start > usec) {
                         pause_longer(wait);
                         return false;
                 }

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define WAITERS_MAX    32768   /* one of each live vTPM, and requests */
@@ -36,21 +36,13 @@ static void log_failure(struct commit *commit, const struct err *err)
                           "state cannot be stored; guests that write to their TPM wait");
 }
 
-static uint64_t now_usec(void)
-{
-        struct timespec now = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
-}
-
 /* Before each turn of the loop that the commit waits for: after a while it goes first. A timer
  * would say the same with two system calls a commit. */
 static int on_prepare(sd_event_source *source, void *user)
 {
         const struct commit *commit = user;
         const bool due =
-            commit->n_waiters >= GROUP_MAX || now_usec() - commit->since >= DEADLINE_USEC;
+            commit->n_waiters >= GROUP_MAX || clock_usec() - commit->since >= DEADLINE_USEC;
 
         return sd_event_source_set_priority(source, due ? SD_EVENT_PRIORITY_IMPORTANT
                                                         : SD_EVENT_PRIORITY_IDLE);
@@ -67,7 +59,7 @@ static void tell(struct commit *commit)
         commit->n_waiters -= due;
         memmove(commit->waiters, commit->waiters + due,
                 commit->n_waiters * sizeof(commit->waiters[0]));
-        commit->since = now_usec();
+        commit->since = clock_usec();
 }
 
 static int commit_once(struct commit *commit, struct err *err)
@@ -178,7 +170,7 @@ int commit_then(struct commit *commit, commit_fn *done, void *user, uint64_t val
         if (commit->failures > 0)
                 return 0; /* the retry timer runs */
         if (commit->n_waiters == 1)
-                commit->since = now_usec();
+                commit->since = clock_usec();
         (void)sd_event_source_set_enabled(commit->idle, SD_EVENT_ONESHOT);
         return 0;
 }

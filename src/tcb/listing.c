@@ -1,8 +1,8 @@
 #include "tcb/listing.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "tcb/vtpm-answer.h"
 
 #define PRECISE_MAX 256 /* engines whose memory a list measures precisely */
@@ -16,14 +16,6 @@ struct listing {
         const struct instance *at; /* the next one */
         size_t live;               /* so far */
 };
-
-static uint64_t now_usec(void)
-{
-        struct timespec now = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
-}
 
 static void listing_free(struct listing *listing)
 {
@@ -40,10 +32,10 @@ static int on_turn(sd_event_source *source, void *user)
 {
         struct listing *listing = user;
         struct request *request = listing->request;
-        const uint64_t start = now_usec();
+        const uint64_t start = clock_usec();
 
         (void)source;
-        while (listing->at != NULL && now_usec() - start < TURN_USEC) {
+        while (listing->at != NULL && clock_usec() - start < TURN_USEC) {
                 vtpm_send(request, listing->at, listing->live < PRECISE_MAX);
                 listing->live += listing->at->engine != NULL;
                 listing->at = listing->at->next;

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "tcb/instance.h"
@@ -23,14 +23,6 @@ struct spares {
         uint64_t born[SPARES_MAX];      /* when each of them was forked; in microseconds */
         size_t n;
 };
-
-static uint64_t now_usec(void)
-{
-        struct timespec now = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
-}
 
 static void end_spare(struct spare *spare)
 {
@@ -75,7 +67,7 @@ static void on_forked(void *user, struct spawn_child *child, const struct err *f
         spares->coming.child = *child;
         (void)snprintf(spares->coming.child.words, sizeof(spares->coming.child.words), "%s",
                        vmm_zygote_words(host->zygote));
-        spares->born[spares->n] = now_usec();
+        spares->born[spares->n] = clock_usec();
         spares->ready[spares->n++] = spares->coming;
         plan_refill(spares, 0);
 }
@@ -182,7 +174,7 @@ void spares_free(struct spares *spares)
  */
 static struct spare remove_best(struct spares *spares)
 {
-        const uint64_t now = now_usec();
+        const uint64_t now = clock_usec();
         struct spare best;
         size_t at = spares->n - 1;
 

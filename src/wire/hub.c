@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/busy-wait.h"
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define BATCH     64
@@ -22,14 +22,6 @@ struct wire_hub {
         int n;
         struct busy_wait more;
 };
-
-static uint64_t now_usec(void)
-{
-        struct timespec now = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
-}
 
 /* Whoever is served may remove itself and others. */
 static void serve_batch(struct wire_hub *hub)
@@ -55,7 +47,7 @@ static bool serve(struct wire_hub *hub, uint64_t end)
                         break;
                 any = true;
                 serve_batch(hub);
-        } while (now_usec() < end);
+        } while (clock_usec() < end);
         hub->n = 0;
         if (any)
                 hub->served(hub->user);
@@ -70,11 +62,11 @@ static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *use
 {
         struct wire_hub *hub = user;
         const int loop = sd_event_get_fd(sd_event_source_get_event(source));
-        const uint64_t end = now_usec() + TURN_USEC;
+        const uint64_t end = clock_usec() + TURN_USEC;
 
         (void)fd;
         (void)revents;
-        while (serve(hub, end) && now_usec() < end && busy_wait_event(&hub->more, loop))
+        while (serve(hub, end) && clock_usec() < end && busy_wait_event(&hub->more, loop))
                 ;
         return 0;
 }
