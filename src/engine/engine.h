@@ -69,6 +69,7 @@ struct engine {
         uint64_t sequence;         /* of the last PERSIST */
         struct busy_wait answers;  /* of the TCB's to saves */
         struct busy_wait commands; /* of the guest's behind the last one */
+        uint64_t looked;           /* after all channels, by clock_usec() */
         bool answered;             /* one of the guest's, in the last turn */
         bool unswept;              /* commands left memory behind that nobody uses */
         const char *sandbox_words;
