@@ -177,6 +177,11 @@ static int make(struct cli *cli, uint16_t code, const void *message, struct err 
 
         if (rc == 0)
                 rc = client_call(client, code, message, tcb_vtpm_code, &vtpm, sizeof(vtpm), err);
+        /* A vTPM and its socket are two requests: who was killed between them left the first. */
+        if (rc == ERR_CONFLICT && cli_option(cli, "socket") != NULL && err->hint[0] == '\0')
+                return err_hint(err,
+                                "look at it with catena vtpm show; one that was cut off before it "
+                                "had its socket goes with catena vtpm delete");
         if (rc != 0)
                 return rc;
         return cli_option(cli, "socket") != NULL ? listen_too(cli, client, err)
