@@ -125,19 +125,27 @@ static void child_reset_signals(void)
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static int child_move_fd(const struct plan *plan, int fd)
+{
+        int moved = fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
+
+        if (moved < 0) {
+                /* That is what it says of a limit that is as low as the target. */
+                if (errno == EINVAL)
+                        errno = EMFILE;
+                child_fail(plan, STAGE_FDS);
+        }
+        return moved;
+}
+
 /* Away from every target first, so that no target overwrites a source that is still needed. */
 static void child_map_fds(struct plan *plan)
 {
-        plan->report_fd = fcntl(plan->report_fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
-        if (plan->report_fd < 0)
-                _exit(127);
-        for (size_t i = 0; i < plan->n_fds; i++) {
-                plan->fds[i].source = fcntl(plan->fds[i].source, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
-                if (plan->fds[i].source < 0)
-                        child_fail(plan, STAGE_FDS);
-        }
+        plan->report_fd = child_move_fd(plan, plan->report_fd);
+        for (size_t i = 0; i < plan->n_fds; i++)
+                plan->fds[i].source = child_move_fd(plan, plan->fds[i].source);
         if (plan->program_fd >= 0)
-                plan->program_fd = fcntl(plan->program_fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX);
+                plan->program_fd = child_move_fd(plan, plan->program_fd);
         if (close_range(0, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
                 child_fail(plan, STAGE_FDS);
         for (size_t i = 0; i < plan->n_fds; i++)

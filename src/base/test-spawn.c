@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -230,6 +231,29 @@ static void names_what_could_not_be_executed(void **state)
         assert_int_equal(child.pid, 77);
         request.path = "/etc/passwd";
         assert_int_equal(spawn_start(&request, &child, &err), ERR_NOT_PERMITTED);
+}
+
+/* Where descriptors are short the starter hears why, and has no child that ended without a word. */
+static void too_few_descriptors_are_said(void **state)
+{
+        const char *const argv[] = {"true", NULL};
+        struct spawn_request request = {.path = "/bin/true", .argv = argv};
+        struct spawn_child child = {0};
+        struct err err = {0};
+        struct rlimit before;
+        struct rlimit low;
+        int rc;
+
+        (void)state;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        for (rlim_t limit = SPAWN_TARGET_MAX - 4; limit <= SPAWN_TARGET_MAX; limit += 4) {
+                low = (struct rlimit){limit, before.rlim_max};
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+                rc = spawn_start(&request, &child, &err);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+                assert_int_not_equal(rc, 0);
+                assert_non_null(strstr(err.text, "Too many open files"));
+        }
 }
 
 static void isolates_as_far_as_the_kernel_allows(void **state)
@@ -533,6 +557,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(refuses_maps_that_make_no_sense),
             cmocka_unit_test(gives_a_clean_start),
             cmocka_unit_test(names_what_could_not_be_executed),
+            cmocka_unit_test(too_few_descriptors_are_said),
             cmocka_unit_test(isolates_as_far_as_the_kernel_allows),
             cmocka_unit_test(root_gives_the_child_its_own_user),
             cmocka_unit_test(own_user_needs_no_way_to_the_program),
