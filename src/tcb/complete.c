@@ -37,11 +37,17 @@ static bool is_ready(const struct instance *instance)
                (instance->bound == NULL || !bound_look(instance->bound).saved);
 }
 
-static struct instance *find_next(const struct tcb *tcb)
+/* ret_later: somebody lacks keys who is in use just now. */
+static struct instance *find_next(const struct tcb *tcb, bool *ret_later)
 {
-        for (struct instance *i = tcb->instances.first; i != NULL; i = i->next)
+        bool later = false;
+
+        for (struct instance *i = tcb->instances.first; i != NULL; i = i->next) {
                 if (is_ready(i))
                         return i;
+                later = later || i->later != 0;
+        }
+        *ret_later = later;
         return NULL;
 }
 
@@ -123,13 +129,16 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *user)
         struct complete *complete = user;
         struct err err = {0};
         struct instance *next;
+        bool later = false;
 
         (void)source;
         (void)usec;
         if (complete->current != NULL || complete->tcb->ending)
                 return 0;
-        next = find_next(complete->tcb);
+        next = find_next(complete->tcb, &later);
         if (next == NULL) {
+                if (later)
+                        arm(complete, QUIET_USEC);
                 fill_pool(complete);
                 return 0;
         }

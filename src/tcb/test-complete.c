@@ -1,6 +1,10 @@
 /*
  * What is made when nobody wants anything: the other keys of vTPMs, and vTPMs for the pool.
  */
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/fd.h"
 #include "tcb/pool.h"
 #include "tcb/test-tcb.h"
 #include "tpmwire/ek.h"
@@ -82,6 +86,45 @@ static void the_other_keys_come_by_themselves(void **state)
         assert_int_equal(second->stored.block.n_ek, 2);
 }
 
+static void on_started(void *user, const struct err *err)
+{
+        bool *started = user;
+
+        assert_null(err);
+        *started = true;
+}
+
+/* Whose time comes while it is in use is not forgotten. */
+static void one_in_use_gets_its_keys_later(void **state)
+{
+        static const struct instance_user user_ops = {.started = on_started};
+        const uint64_t until_usec = (uint64_t)5 * SHORT_USEC;
+        struct instance *used;
+        struct err err = {0};
+        bool started = false;
+        uint64_t begin = 0;
+        uint64_t now = 0;
+        int pair[2];
+
+        (void)state;
+        tcb = test_tcb_open(0);
+        used = make("used", 0);
+        assert_ok(fd_socketpair(SOCK_STREAM, pair, &err), &err);
+        assert_ok(instance_start(used, pair[1], &user_ops, &started, &err), &err);
+        test_tcb_run(tcb, &started);
+        assert_int_equal(sd_event_now(tcb->event, CLOCK_MONOTONIC, &begin), 0);
+        for (now = begin; now < begin + until_usec;) {
+                assert_true(sd_event_run(tcb->event, SHORT_USEC) >= 0);
+                assert_int_equal(sd_event_now(tcb->event, CLOCK_MONOTONIC, &now), 0);
+        }
+        assert_int_equal(used->later, RSA);
+        instance_stop(used);
+        RUN_UNTIL(is_complete(used));
+        assert_int_equal(used->stored.block.n_ek, 2);
+        fd_close(&pair[0]);
+        fd_close(&pair[1]);
+}
+
 /* D-EIO: one that fails is left alone until the next start, and does not keep the others. */
 static void what_fails_waits_for_the_next_start(void **state)
 {
@@ -146,6 +189,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test_teardown(the_other_keys_come_by_themselves, tear_down),
+            cmocka_unit_test_teardown(one_in_use_gets_its_keys_later, tear_down),
             cmocka_unit_test_teardown(what_fails_waits_for_the_next_start, tear_down),
             cmocka_unit_test_teardown(the_pool_is_filled_and_refilled, tear_down),
         };
