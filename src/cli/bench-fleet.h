@@ -15,8 +15,8 @@
  * Prints the figures memory-live, memory-parked, wake, wake-burst and wake-idle of n vTPMs, with
  * states below base; only those whose names begin with only, if it is not NULL. A wake is measured
  * from the first byte of a parked guest's command to its answer, of one guest after the other: 2 ms
- * later; at once; or 20 ms later, when the processors sleep. Its baseline is pwrite and fdatasync of
- * a page below base, in turn with the wakes and as long after the one before: a wake is durable.
+ * later; at once; or 20 ms later, when the processors sleep. Its baseline is pwrite and fdatasync
+ * of a page below base, in turn with the wakes and as long after the one before: a wake is durable.
  */
 int bench_fleet(struct cli *cli, const char *base, size_t n, const char *only,
                 struct err *err) MUST_CHECK;
