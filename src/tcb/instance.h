@@ -51,12 +51,14 @@ struct instance_host {
         struct uids uids;   /* of engines and guests */
         char degraded[520]; /* what the last engine's sandbox lacked */
         struct known_answer *known_answer;
-        struct instance *pool; /* made in advance; see pool.h */
+        const struct instance_index *all; /* of the vTPMs that this host has; NULL: not known */
+        struct instance *pool;            /* made in advance; see pool.h */
         size_t n_pool;
         struct instance *pool_taken; /* to be forgotten in a quiet moment */
 };
 
 struct instance;
+struct instance_index;
 struct making;
 
 /* What a new instance shall be. */

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "tcb/instance-index.h"
 #include "tcb/known-answer.h"
 #include "tcb/manufacture.h"
 #include "tcb/pool.h"
@@ -254,6 +255,22 @@ static void on_created(void *user, uint64_t value)
         instance->ops->started(instance->user, NULL);
 }
 
+/* A state that was imported can be brought again under another name: one TPM would be two. */
+static int check_alone(const struct instance *instance, const struct manufacture_ek *ek,
+                       struct err *err)
+{
+        const struct instance_index *all = instance->host->all;
+
+        if (!instance->making->manufacture.only_read || all == NULL)
+                return 0;
+        for (const struct instance *i = all->first; i != NULL; i = i->next)
+                if (i != instance && i->ek_pub_len == ek->public_len &&
+                    memcmp(i->ek_pub, ek->public, ek->public_len) == 0)
+                        return err_set(err, ERR_CONFLICT, "vTPM %s is this TPM already",
+                                       i->stored.name);
+        return 0;
+}
+
 static int adopt_new(struct instance *instance, struct err *err)
 {
         struct making *making = instance->making;
@@ -261,6 +278,8 @@ static int adopt_new(struct instance *instance, struct err *err)
         struct security_block block = instance->stored.block;
         char name[STORE_NAME_MAX + 1];
 
+        if (check_alone(instance, ek, err) != 0)
+                return err->code;
         memcpy(name, instance->stored.name, sizeof(name));
         memcpy(block.profile, making->profile, sizeof(block.profile));
         memcpy(instance->ek_pub, ek->public, ek->public_len);

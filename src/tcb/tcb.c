@@ -148,6 +148,7 @@ static int open_instances(struct tcb *tcb, struct err *err)
                 return err->code;
         if (tcb->keeper != NULL)
                 vmm_zygote_set_siblings(host->zygote);
+        host->all = &tcb->instances;
         host->event = tcb->event;
         host->keeper = tcb->keeper;
         host->store = tcb->store;
