@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,12 +13,19 @@
 static const char *program_name = "catena";
 static enum log_level level_max = LOG_LEVEL_INFO;
 static bool to_journal;
+static bool impatient;
+static unsigned lost; /* lines, since the last one that went out */
 
 void log_init(const char *program, enum log_level max_level)
 {
         program_name = program;
         level_max = max_level;
         to_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void log_do_not_wait(void)
+{
+        impatient = true;
 }
 
 struct line {
@@ -52,6 +61,34 @@ static void add_field(struct line *line, const char *name, const char *value)
                 add(line, " %s=\"%s\"", name, value);
 }
 
+/* What says so has room for a whole line: a pipe for PIPE_BUF bytes, a socket for more. */
+static bool is_taken_now(void)
+{
+        struct pollfd polled = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+        if (!impatient)
+                return true;
+        return poll(&polled, 1, 0) == 1 && (polled.revents & POLLOUT) != 0;
+}
+
+/* A line that cannot be written has nobody to report it to but the next one. */
+static void put_line(const char *text, size_t len)
+{
+        if (is_taken_now() && write(STDERR_FILENO, text, len) == (ssize_t)len)
+                lost = 0;
+        else if (lost < UINT_MAX)
+                lost++;
+}
+
+static void begin(struct line *line, enum log_level level)
+{
+        if (to_journal)
+                add(line, "<%d>", (int)level);
+        add(line, "%s: ", program_name);
+        if (lost > 0)
+                add(line, "(%u lines before this one were lost) ", lost);
+}
+
 void log_write(enum log_level level, const struct log_fields *fields, const char *fmt, ...)
 {
         struct line line = {.len = 0};
@@ -59,9 +96,7 @@ void log_write(enum log_level level, const struct log_fields *fields, const char
 
         if (level > level_max)
                 return;
-        if (to_journal)
-                add(&line, "<%d>", (int)level);
-        add(&line, "%s: ", program_name);
+        begin(&line, level);
         va_start(args, fmt);
         add_v(&line, fmt, args);
         va_end(args);
@@ -81,7 +116,5 @@ void log_write(enum log_level level, const struct log_fields *fields, const char
         if (line.len > sizeof(line.text) - 2)
                 line.len = sizeof(line.text) - 2;
         line.text[line.len++] = '\n';
-        /* A log line that cannot be written has nobody to report it to. */
-        if (write(STDERR_FILENO, line.text, line.len) < 0)
-                return;
+        put_line(line.text, line.len);
 }

@@ -26,6 +26,13 @@ struct log_fields {
 /* Name printed before each line and the least important level that is printed. */
 void log_init(const char *program, enum log_level max_level);
 
+/*
+ * From now on nobody waits for whoever reads the log, as guests would: where stderr takes nothing
+ * just now the line is lost, and the next one that goes out says how many were. Calls poll(2), which
+ * not every sandbox here allows.
+ */
+void log_do_not_wait(void);
+
 /* One line; fields may be NULL. Control characters in it become '?'. */
 void log_write(enum log_level level, const struct log_fields *fields, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

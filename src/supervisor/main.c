@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 #define FILES_MAX                                                                                  \
         (1U << 20) /* as many as the TCB may have: it is its descriptors that are kept             \
                     */
+
+#define NOTIFY_SEC 2 /* for a starter that does not listen */
 
 static const char usage[] =
     "Usage: catena-supervisor [--tcb PATH] [--state DIR] [--config FILE] [--debug]\n"
@@ -143,6 +146,7 @@ static int find_tcb(char path[PATH_MAX], struct err *err)
 static void notify(const char *lines)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
+        const struct timeval patience = {.tv_sec = NOTIFY_SEC};
         const char *path = getenv("NOTIFY_SOCKET");
         int AUTO_FD fd = -1;
         size_t len;
@@ -152,6 +156,7 @@ static void notify(const char *lines)
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         len = strlen(path);
         memcpy(address.sun_path, path, len);
         if (path[0] == '@')
@@ -211,6 +216,7 @@ int main(int argc, char **argv)
                 return status;
         (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-supervisor", LOG_LEVEL_INFO);
+        log_do_not_wait();
         (void)prctl(PR_SET_DUMPABLE, 0);
         raise_limits();
         request.program = arguments.tcb;

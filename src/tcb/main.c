@@ -140,6 +140,7 @@ int main(int argc, char **argv)
         rc = arguments.supervised ? check_supervisor(&err) : 0;
         (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
         log_init("catena-tcb", arguments.level);
+        log_do_not_wait();
         (void)prctl(PR_SET_DUMPABLE, 0);
         /* Executed by its descriptor a program is called by that number. */
         if (arguments.supervised)
