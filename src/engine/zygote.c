@@ -261,6 +261,13 @@ static int keep_few_capabilities(struct err *err)
         return 0;
 }
 
+static int greet(struct wire_link *link, struct err *err)
+{
+        const struct zygote_ready ready = {0};
+
+        return wire_link_send(link, zygote_ready_code, 0, 0, &ready, NULL, err);
+}
+
 int zygote_run(struct zygote_child *ret_child, struct err *err)
 {
         struct wire_link *link;
@@ -279,6 +286,7 @@ int zygote_run(struct zygote_child *ret_child, struct err *err)
                 return rc;
         plan.uid = geteuid();
         plan.gid = getegid();
+        rc = greet(link, err);
         while (rc == 0 && pid != 0)
                 rc = serve_one(link, &pid, err);
         /* The child keeps the link's memory: its descriptor's number is the core channel's now. */

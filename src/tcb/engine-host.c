@@ -14,6 +14,14 @@
 #include "vmm/engine.h"
 #include "vmm/zygote.h"
 
+/*
+ * For a zygote that warms up, which takes a sixth of a second, after its own end alone. Everybody
+ * waits meanwhile, so it is counted once for each zygote: a wake is tried again each second, and a
+ * start is refused.
+ */
+#define WAKE_PATIENCE_MSEC  500
+#define START_PATIENCE_MSEC 3000
+
 #define ANSWER_TIMEOUT_USEC UINT64_C(60000000) /* for its start, and for each command of ours */
 
 struct engine_host {
@@ -305,6 +313,13 @@ static int watch_answers(struct engine_host *host, sd_event *event, struct err *
         return 0;
 }
 
+static int patience_of(const struct engine_host_request *request)
+{
+        if (request->patience_msec != 0)
+                return request->patience_msec;
+        return request->wake != NULL ? WAKE_PATIENCE_MSEC : START_PATIENCE_MSEC;
+}
+
 static int start_process(struct engine_host *host, const struct engine_host_request *request,
                          int core, struct err *err)
 {
@@ -312,7 +327,8 @@ static int start_process(struct engine_host *host, const struct engine_host_requ
                                                 .core = core,
                                                 .control = request->control,
                                                 .nice = request->nice,
-                                                .memory_max = request->memory_max};
+                                                .memory_max = request->memory_max,
+                                                .patience_msec = patience_of(request)};
 
         if (request->zygote == NULL)
                 return vmm_engine_start(request->path, request->uid, core, request->control,

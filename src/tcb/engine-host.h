@@ -50,6 +50,7 @@ struct engine_host_request {
         const char *path;          /* of catena-vtpm */
         unsigned nice;             /* the zygote's limits */
         uint64_t memory_max;
+        int patience_msec;      /* for a zygote that warms up; 0: as its guest can bear */
         uid_t uid;              /* of one that is forked or started: see engine_host_uid() */
         const uint8_t *uuid;    /* 16 bytes */
         uint32_t flags;         /* of enum engine_start_flags */

@@ -127,7 +127,11 @@ static int on_refill(sd_event_source *source, uint64_t usec, void *user)
 
         (void)source;
         (void)usec;
-        if (!spares->asked && ask_one(spares, &err) != 0)
+        if (spares->asked || ask_one(spares, &err) == 0)
+                return 0;
+        if (err.code == ERR_TIMEOUT)
+                plan_refill(spares, SPARES_WARMING_USEC);
+        else
                 log_warning((&(struct log_fields){.err = &err}), "no spare engine");
         return 0;
 }

@@ -110,6 +110,8 @@ static int test_manufacture(struct instance_host *host, struct err *err)
         const struct engine_host_request request = {.event = host->event,
                                                     .zygote = host->zygote,
                                                     .path = host->engine_path,
+                                                    /* Nobody is served yet. */
+                                                    .patience_msec = VMM_ZYGOTE_WARM_MSEC,
                                                     .memory_max = host->config->engine_memory << 20,
                                                     .uid = (uid_t)host->config->uid_base + 1};
 

@@ -208,7 +208,8 @@ static void one_that_is_on_its_way_is_waited_for(void **state)
 /* Whoever asks the zygote himself meanwhile gets his own, and this one is kept. */
 static void a_fork_in_between_gets_its_own(void **state)
 {
-        struct vmm_zygote_request request = {.uid = 719999, .control = -1};
+        struct vmm_zygote_request request = {
+            .uid = 719999, .control = -1, .patience_msec = VMM_ZYGOTE_WARM_MSEC};
         struct spawn_child child;
         struct spare spares[SPARES + 1];
         struct err err = {0};

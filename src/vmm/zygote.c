@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -23,20 +24,29 @@
  */
 #define ZYGOTE_MALLOC "GLIBC_TUNABLES=glibc.malloc.tcache_count=0"
 
-#define ANSWER_MS 10000
-#define PROC_MAX  8192
-#define DIED      1 /* ask(): the zygote is gone, nothing was forked */
+#define PROC_MAX 8192
+#define DIED     1 /* ask(): the zygote is gone, nothing was forked */
 
 struct vmm_zygote {
         char path[4096];
         struct spawn_child child; /* pid 0: none */
         struct wire_link *link;
         uint32_t id;
+        uint64_t born; /* in milliseconds */
+        bool warm;
         bool siblings;
         int procs;            /* -1: none */
         vmm_zygote_fn *asked; /* of vmm_zygote_ask(); NULL: it was told, or nobody asked */
         void *asked_user;
 };
+
+static uint64_t now_msec(void)
+{
+        struct timespec now = {0};
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000U + (uint64_t)now.tv_nsec / 1000000U;
+}
 
 int vmm_zygote_new(const char *path, struct vmm_zygote **ret_zygote, struct err *err)
 {
@@ -135,6 +145,8 @@ static int start(struct vmm_zygote *zygote, struct err *err)
                 return err_wrap(err, "start %s", zygote->path);
         }
         join_cgroup(zygote);
+        zygote->born = now_msec();
+        zygote->warm = false;
         return wire_link_new(pair[0], &wire_zygote_protocol, WIRE_CLIENT, &zygote->link, err);
 }
 
@@ -241,26 +253,54 @@ static int send_request(struct vmm_zygote *zygote, const struct vmm_zygote_reque
         return wire_link_send(zygote->link, zygote_fork_code, ++zygote->id, 0, &fork, fds, err);
 }
 
-/* 0, a failure that another zygote would share, or DIED. */
-static int receive(struct vmm_zygote *zygote, struct spawn_child *ret_child, struct err *err)
+/* The next frame, or DIED. */
+static int await_frame(const struct vmm_zygote *zygote, int msec, struct wire_frame *ret_frame,
+                       struct err *err)
 {
         struct pollfd waiting = {.fd = wire_link_fd(zygote->link), .events = POLLIN};
-        struct wire_frame frame;
         int n;
-        int rc;
 
         do
-                n = poll(&waiting, 1, ANSWER_MS);
+                n = poll(&waiting, 1, msec);
         while (n < 0 && errno == EINTR);
         if (n <= 0) {
                 (void)err_set(err, ERR_TIMEOUT, "zygote: no answer");
                 return DIED;
         }
-        if (wire_link_receive(zygote->link, &frame, err) != 0)
-                return DIED;
+        return wire_link_receive(zygote->link, ret_frame, err) != 0 ? DIED : 0;
+}
+
+/* 0, a failure that another zygote would share, or DIED. */
+static int receive(const struct vmm_zygote *zygote, struct spawn_child *ret_child, struct err *err)
+{
+        struct wire_frame frame;
+        int rc = await_frame(zygote, VMM_ZYGOTE_ANSWER_MSEC, &frame, err);
+
+        if (rc != 0)
+                return rc;
         rc = take_answer(zygote, &frame, ret_child, err);
         wire_frame_close_fds(&frame);
         return rc;
+}
+
+/* 0, DIED, or ERR_TIMEOUT: it goes on with that. */
+static int await_warmth(struct vmm_zygote *zygote, int patience_msec, struct err *err)
+{
+        const uint64_t age = now_msec() - zygote->born;
+        const uint64_t left = age < (uint64_t)patience_msec ? (uint64_t)patience_msec - age : 0;
+        struct wire_frame frame;
+        int rc;
+
+        if (zygote->warm)
+                return 0;
+        rc = await_frame(zygote, (int)left, &frame, err);
+        if (rc != 0)
+                return err->code == ERR_TIMEOUT && age < VMM_ZYGOTE_WARM_MSEC
+                           ? err_set(err, ERR_TIMEOUT, "zygote: it warms up")
+                           : DIED;
+        zygote->warm = frame.message->code == zygote_ready_code;
+        wire_frame_close_fds(&frame);
+        return zygote->warm ? 0 : DIED;
 }
 
 static int ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
@@ -284,17 +324,41 @@ void vmm_zygote_settle(struct vmm_zygote *zygote)
                 tell(zygote, rc == 0 ? &child : NULL, rc == 0 ? NULL : &err);
 }
 
+/* One that runs and is warm: 0, or as await_warmth(). */
+static int prepare(struct vmm_zygote *zygote, int patience_msec, struct err *err)
+{
+        int rc = vmm_zygote_warm(zygote, err);
+
+        return rc != 0 ? rc : await_warmth(zygote, patience_msec, err);
+}
+
+/* The same for a second one, where the first has died. */
+static int prepare_any(struct vmm_zygote *zygote, int patience_msec, struct err *err)
+{
+        int rc = prepare(zygote, patience_msec, err);
+
+        if (rc != DIED)
+                return rc;
+        stop(zygote);
+        *err = (struct err){0};
+        rc = prepare(zygote, patience_msec, err);
+        if (rc != DIED)
+                return rc;
+        stop(zygote);
+        return err->code;
+}
+
 int vmm_zygote_ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                    vmm_zygote_fn *done, void *user, int *ret_fd, struct err *err)
 {
         int rc;
 
         vmm_zygote_settle(zygote);
-        rc = vmm_zygote_warm(zygote, err);
+        rc = prepare_any(zygote, 0, err);
         if (rc == 0 && send_request(zygote, request, err) != 0) {
                 *err = (struct err){0};
                 stop(zygote);
-                rc = vmm_zygote_warm(zygote, err);
+                rc = prepare_any(zygote, 0, err);
                 if (rc == 0)
                         rc = send_request(zygote, request, err);
         }
@@ -314,16 +378,16 @@ int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *
 
         vmm_zygote_settle(zygote);
         fresh = zygote->link == NULL;
-        rc = vmm_zygote_warm(zygote, err);
-        if (rc != 0)
-                return rc;
-        rc = ask(zygote, request, ret_child, err);
+        rc = prepare_any(zygote, request->patience_msec, err);
+        if (rc == 0)
+                rc = ask(zygote, request, ret_child, err);
         if (rc != DIED)
                 return rc;
         stop(zygote);
         if (fresh)
                 return err_wrap(err, "zygote");
-        rc = vmm_zygote_warm(zygote, err);
+        *err = (struct err){0};
+        rc = prepare_any(zygote, request->patience_msec, err);
         if (rc == 0)
                 rc = ask(zygote, request, ret_child, err);
         if (rc == DIED)

@@ -9,6 +9,9 @@
 
 #include "base/spawn.h"
 
+#define VMM_ZYGOTE_ANSWER_MSEC 5000
+#define VMM_ZYGOTE_WARM_MSEC   60000
+
 struct vmm_zygote;
 
 /* path is catena-vtpm's. The process is started with the first fork, or with vmm_zygote_warm(). */
@@ -19,7 +22,7 @@ void vmm_zygote_free(struct vmm_zygote *zygote);
  */
 void vmm_zygote_set_siblings(struct vmm_zygote *zygote);
 
-/* Starts the process if it does not run; it is ready when it answers the first fork. */
+/* Starts the process if it does not run. It warms up for a while before it forks. */
 int vmm_zygote_warm(struct vmm_zygote *zygote, struct err *err) MUST_CHECK;
 
 struct vmm_zygote_request {
@@ -28,11 +31,15 @@ struct vmm_zygote_request {
         int control;         /* -1: a spare one, which is given it later (engine_attach) */
         unsigned nice;       /* 0 to 19, on top of the caller's */
         uint64_t memory_max; /* bytes; 0: no limit */
+        int patience_msec;   /* for one that warms up, counted from its start */
 };
 
 /*
- * Forks an engine; waits for it, which takes well under a millisecond. A zygote that has died is
- * replaced first. The caller owns and reaps *ret_child, as after spawn_start().
+ * Forks an engine; waits for it, which takes well under a millisecond where the zygote is warm. One
+ * that has died, or does not answer within VMM_ZYGOTE_ANSWER_MSEC, is replaced first. For one that
+ * warms up the caller waits no longer than its patience, all callers together: ERR_TIMEOUT, and it
+ * goes on warming up, for VMM_ZYGOTE_WARM_MSEC at most. The caller owns and reaps *ret_child, as
+ * after spawn_start().
  */
 int vmm_zygote_fork(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                     struct spawn_child *ret_child, struct err *err) MUST_CHECK;
@@ -43,7 +50,7 @@ typedef void vmm_zygote_fn(void *user, struct spawn_child *child, const struct e
 /*
  * The same without waiting: when *ret_fd, which stays the zygote's until done(user), has something
  * to read, or whenever it suits, vmm_zygote_settle() calls done. So do the next ask or fork, and
- * the zygote's end: one is asked at a time.
+ * the zygote's end: one is asked at a time. ERR_TIMEOUT: it warms up; nobody waits for that here.
  */
 int vmm_zygote_ask(struct vmm_zygote *zygote, const struct vmm_zygote_request *request,
                    vmm_zygote_fn *done, void *user, int *ret_fd, struct err *err) MUST_CHECK;

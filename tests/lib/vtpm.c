@@ -71,7 +71,8 @@ static void start_process(struct test_vtpm *v, int control)
         if (v->forked)
                 assert_ok(vmm_zygote_fork(
                               test_vtpm_zygote(),
-                              &(struct vmm_zygote_request){.uid = FORKED_UID,
+                              &(struct vmm_zygote_request){.patience_msec = VMM_ZYGOTE_WARM_MSEC,
+                                                           .uid = FORKED_UID,
                                                            .core = core[1],
                                                            .control = v->spare ? -1 : control},
                               &v->child, &err),
