@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@
 #include "base/fs.h"
 
 #define UID_MAP_MAX      65536
-#define SIBLING_END_MSEC 5000 /* for a killed one to be gone */
+#define START_MSEC       10000 /* for its execve(), by default */
+#define SIBLING_END_MSEC 5000  /* for a killed one to be gone */
 
 static const struct {
         unsigned bit;
@@ -371,6 +373,24 @@ static void describe_degraded(const struct spawn_request *request, struct spawn_
         child->words[strlen(child->words) - 1] = '\0';
 }
 
+/* As where the program lies on a disk that does not answer. */
+static int too_late(const struct plan *plan, struct err *err)
+{
+        (void)err_set(err, ERR_TIMEOUT, "start %s: it does not get there", plan->request->path);
+        return err_hint(err, "see whether the disk that it lies on answers");
+}
+
+static int limit_wait(int sock, const struct plan *plan, struct err *err)
+{
+        const int msec =
+            plan->request->patience_msec == 0 ? START_MSEC : plan->request->patience_msec;
+        const struct timeval time = {.tv_sec = msec / 1000, .tv_usec = msec % 1000 * 1000L};
+
+        return setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) < 0
+                   ? err_set_errno(err, errno, "start %s", plan->request->path)
+                   : 0;
+}
+
 /* Lets the child go and learns whether it reached the program, and with what isolation. */
 static int release(int sock, struct plan *plan, struct err *err)
 {
@@ -386,6 +406,8 @@ static int release(int sock, struct plan *plan, struct err *err)
         } while (n == 1 || (n < 0 && errno == EINTR));
         if (n == 0)
                 return 0;
+        if (n < 0 && errno == EAGAIN)
+                return too_late(plan, err);
         if (n != (ssize_t)sizeof(report) || report.stage < 0 || report.stage >= STAGE_COUNT)
                 return err_set(err, ERR_FAILED, "start %s: no report", plan->request->path);
         return err_set_errno(err, report.errnum, "start %s: %s", plan->request->path,
@@ -397,6 +419,7 @@ static int start(struct plan *plan, struct spawn_child *child, struct err *err)
         int AUTO_FD ours = -1;
         int AUTO_FD theirs = -1;
         int pair[2];
+        ssize_t n;
         char ready;
         int rc = fd_socketpair(SOCK_SEQPACKET, pair, err);
 
@@ -405,14 +428,21 @@ static int start(struct plan *plan, struct spawn_child *child, struct err *err)
         ours = pair[0];
         theirs = pair[1];
         plan->report_fd = theirs;
+        rc = limit_wait(ours, plan, err);
+        if (rc != 0)
+                return rc;
         child->pid = clone_best(plan, ours, &child->pidfd);
         if (child->pid < 0) {
                 child->pid = 0;
                 return err_set_errno(err, errno, "start %s: fork", plan->request->path);
         }
         fd_close(&theirs);
-        if (recv(ours, &ready, 1, 0) != 1)
-                return err_set(err, ERR_FAILED, "start %s: the child died", plan->request->path);
+        n = recv(ours, &ready, 1, 0);
+        if (n != 1)
+                return n < 0 && errno == EAGAIN
+                           ? too_late(plan, err)
+                           : err_set(err, ERR_FAILED, "start %s: the child died",
+                                     plan->request->path);
         if ((plan->isolate & SPAWN_ISOLATE_USER) != 0)
                 rc = map_ids(child->pid, plan->request, err);
         if (rc == 0 && plan->request->announce != NULL)
@@ -439,7 +469,8 @@ int spawn_start(const struct spawn_request *request, struct spawn_child *ret_chi
         if (rc == 0)
                 rc = start(&plan, &child, err);
         if (rc != 0) {
-                spawn_kill(&child);
+                if (child.pid > 0 && !spawn_end(&child, SIBLING_END_MSEC))
+                        fd_close(&child.pidfd); /* it ends when it can */
                 return rc;
         }
         child.degraded = wanted & ~plan.isolate;
@@ -471,20 +502,19 @@ int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status, struc
 }
 
 /* Its number may be another's once its parent has reaped it: the pidfd never is. */
-static void kill_sibling(struct spawn_child *child)
+bool spawn_end(struct spawn_child *child, int timeout_ms)
 {
         struct err ignored = {0};
         int status;
 
         (void)syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
-        if (spawn_wait(child, SIBLING_END_MSEC, &status, &ignored) != 0)
-                fd_close(&child->pidfd);
+        return spawn_wait(child, timeout_ms, &status, &ignored) != ERR_TIMEOUT;
 }
 
 void spawn_kill(struct spawn_child *child)
 {
         if (child->pid > 0 && child->sibling) {
-                kill_sibling(child);
+                (void)!spawn_end(child, SIBLING_END_MSEC);
         } else if (child->pid > 0) {
                 (void)kill(child->pid, SIGKILL);
                 (void)waitpid(child->pid, NULL, 0);

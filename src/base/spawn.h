@@ -65,6 +65,7 @@ struct spawn_request {
          */
         int (*announce)(void *user, const struct spawn_child *child, struct err *err);
         void *user;
+        int patience_msec; /* for the program to be there; 0: ten seconds */
 };
 
 struct spawn_child {
@@ -84,7 +85,8 @@ struct spawn_child {
  * descriptor is closed. The child has default signal dispositions, an empty mask, no_new_privs and
  * dies when the calling thread does. The caller owns ret_child->pidfd and must reap the child.
  * Refused namespaces are not an error: the caller must log words when degraded is not 0.
- * Errors: ERR_USAGE (a map that makes no sense), ERR_NOT_FOUND and others of errno for the exec.
+ * Errors: ERR_USAGE (a map that makes no sense), ERR_TIMEOUT (the program is not there in time, as
+ * on a disk that does not answer), ERR_NOT_FOUND and others of errno for the exec.
  */
 int spawn_start(const struct spawn_request *request, struct spawn_child *ret_child,
                 struct err *err) MUST_CHECK;
@@ -106,6 +108,12 @@ int spawn_wait(struct spawn_child *child, int timeout_ms, int *ret_status,
 /* SIGKILL, reap (or see it end, where another process reaps it), close. Does nothing for a child
  * that was never started or is reaped. */
 void spawn_kill(struct spawn_child *child);
+
+/*
+ * SIGKILL, and no longer a wait than this. False: it is on its way still, as one is that waits for
+ * a device, and stays the caller's, for spawn_wait().
+ */
+bool spawn_end(struct spawn_child *child, int timeout_ms) MUST_CHECK;
 
 /*
  * SIGKILL, and nobody waits here: its memory may take the kernel a while. Returns its pidfd, the

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -497,6 +498,61 @@ static void waits_no_longer_than_told_and_kills(void **state)
         spawn_kill(&child);
 }
 
+/* One that stays for a while as it ends: its tracer, we, holds it there, as a device would. */
+static void one_that_does_not_end_is_not_waited_for(void **state)
+{
+        const char *argv[] = {self, "sleep", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = -1};
+        struct err err = {0};
+        int status = 55;
+
+        (void)state;
+        assert_ok(spawn_start(&request, &child, &err), &err);
+        if (ptrace(PTRACE_SEIZE, child.pid, NULL, (void *)PTRACE_O_TRACEEXIT) < 0) {
+                spawn_kill(&child);
+                skip();
+        }
+        assert_false(spawn_end(&child, 50));
+        assert_true(child.pid > 0);
+        assert_false(spawn_end(&child, 0));
+        assert_int_equal(waitpid(child.pid, &status, __WALL), child.pid);
+        assert_int_equal(status >> 8, SIGTRAP | (PTRACE_EVENT_EXIT << 8));
+        assert_int_equal(ptrace(PTRACE_CONT, child.pid, NULL, NULL), 0);
+        assert_int_equal(spawn_wait(&child, 20000, &status, &err), 0);
+        assert_int_equal(child.pid, 0);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+        assert_ok(spawn_start(&request, &child, &err), &err);
+        assert_true(spawn_end(&child, 20000));
+        assert_int_equal(child.pid, 0);
+        assert_int_equal(child.pidfd, -1);
+}
+
+static int stop_it(void *user, const struct spawn_child *child, struct err *err)
+{
+        *(pid_t *)user = child->pid;
+        return kill(child->pid, SIGSTOP) < 0 ? err_set_errno(err, errno, "stop it") : 0;
+}
+
+static void a_program_that_is_not_there_in_time(void **state)
+{
+        const char *argv[] = {self, "sleep", NULL};
+        struct spawn_request request = request_for(argv);
+        struct spawn_child child = {.pidfd = 77};
+        struct err err = {0};
+        pid_t pid = 0;
+
+        (void)state;
+        request.announce = stop_it;
+        request.user = &pid;
+        request.patience_msec = 50;
+        assert_int_equal(spawn_start(&request, &child, &err), ERR_TIMEOUT);
+        assert_int_equal(child.pidfd, 77);
+        assert_true(pid > 0);
+        assert_int_equal(kill(pid, 0), -1); /* reaped */
+}
+
 static void dismisses_and_reaps_later(void **state)
 {
         const char *argv[] = {self, "sleep", NULL};
@@ -565,6 +621,8 @@ int main(int argc, char **argv)
             cmocka_unit_test(without_root_a_user_namespace_does),
             cmocka_unit_test(root_with_one_id_uses_a_user_namespace),
             cmocka_unit_test(waits_no_longer_than_told_and_kills),
+            cmocka_unit_test(one_that_does_not_end_is_not_waited_for),
+            cmocka_unit_test(a_program_that_is_not_there_in_time),
             cmocka_unit_test(dismisses_and_reaps_later),
             cmocka_unit_test(dies_with_its_starter),
         };

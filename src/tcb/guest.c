@@ -23,6 +23,7 @@
 #include "vmm/launch.h"
 
 #define OVMF_VARS_MAX (4U << 20)
+#define QEMU_END_MSEC 1000 /* for a killed one to be gone; other guests wait meanwhile */
 
 /* Descriptors ------------------------------------------------------------------------------ */
 
@@ -412,6 +413,31 @@ int guest_launch(struct vm *vm, struct err *err)
         return rc;
 }
 
+bool guest_has_left(struct vm *vm)
+{
+        struct err ignored = {0};
+        int status;
+
+        if (vm->leaving.pid > 0 && spawn_wait(&vm->leaving, 0, &status, &ignored) == ERR_TIMEOUT)
+                return false;
+        fd_close(&vm->leaving.pidfd);
+        vm->leaving.pid = 0;
+        return true;
+}
+
+static void end_qemu(struct vm *vm)
+{
+        if (vm->qemu.pid <= 0 || spawn_end(&vm->qemu, QEMU_END_MSEC)) {
+                fd_close(&vm->qemu.pidfd);
+                vm->qemu.pid = 0;
+                return;
+        }
+        log_warning((&(struct log_fields){.vm = vm->config.name}),
+                    "QEMU was killed and has not ended yet; it cannot be started until it has");
+        vm->leaving = vm->qemu;
+        vm->qemu = (struct spawn_child){.pidfd = -1};
+}
+
 void guest_end(struct vm *vm)
 {
         char name[SUPERVISOR_NAME_MAX + 1];
@@ -423,9 +449,7 @@ void guest_end(struct vm *vm)
         vm->restart = sd_event_source_disable_unref(vm->restart);
         qmp_free(TAKE(vm->qmp));
         agent_link_free(TAKE(vm->agent));
-        if (vm->qemu.pid > 0)
-                spawn_kill(&vm->qemu);
-        vm->qemu.pid = 0;
+        end_qemu(vm);
         name_of(vm, name);
         keeper_drop(vm->tcb->keeper, name);
         fd_close(&vm->control);

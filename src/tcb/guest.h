@@ -31,8 +31,14 @@ void guest_apply_accel(struct vm *vm, const struct accel_output *output);
 /* What the guest wrote to its serial console since its last start, opened for reading. */
 int guest_open_console(struct vm *vm, int *ret_fd, struct err *err) MUST_CHECK;
 
-/* Ends QEMU and everything around it, if there is anything. */
+/*
+ * Ends QEMU and everything around it, if there is anything. A QEMU that takes longer to end than
+ * others can bear to wait is left behind; it does nothing any more, but may hold what it had open.
+ */
 void guest_end(struct vm *vm);
+
+/* Nothing is left of the QEMU before. */
+bool guest_has_left(struct vm *vm);
 
 /* vm.c: starts the instance's engine for this VM. */
 int vm_start_engine(struct vm *vm, struct err *err) MUST_CHECK;

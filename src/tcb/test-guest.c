@@ -6,8 +6,10 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -398,6 +400,38 @@ static void its_engine_takes_it_along(void **state)
         assert_int_equal(kill(qemu, 0), -1);
 }
 
+/* One that waits for a device as it is killed: its tracer, we, holds it as it ends. */
+static void one_that_does_not_end_holds_up_nobody(void **state)
+{
+        struct vm *vm = make("half-ended", "guest.img");
+        struct outcome outcome;
+        struct err err = {0};
+        int status = 0;
+        pid_t qemu;
+
+        (void)state;
+        (void)snprintf(vm->config.name, sizeof(vm->config.name), "half");
+        start(vm, &outcome);
+        await_state(vm, VM_BOOTING);
+        qemu = vm->qemu.pid;
+        if (ptrace(PTRACE_SEIZE, qemu, NULL, (void *)PTRACE_O_TRACEEXIT) < 0)
+                skip();
+        vm_kill(vm, "stopped");
+        assert_int_equal(vm->sm.state, VM_OFF);
+        is_off(vm, "stopped");
+        assert_false(guest_has_left(vm));
+        assert_int_equal(vm_start(vm, (struct request *)(void *)&outcome, &err), ERR_CONFLICT);
+        assert_int_equal(waitpid(qemu, &status, __WALL), qemu);
+        assert_int_equal(status >> 8, SIGTRAP | (PTRACE_EVENT_EXIT << 8));
+        assert_int_equal(ptrace(PTRACE_CONT, qemu, NULL, NULL), 0);
+        while (!guest_has_left(vm))
+                assert_true(sd_event_run(tcb->event, TURN_USEC) >= 0);
+        assert_int_equal(kill(qemu, 0), -1);
+        start(vm, &outcome);
+        await_state(vm, VM_BOOTING);
+        vm_kill(vm, "stopped");
+}
+
 /* E-UUID-INJ: images lie in one directory, and are files. */
 static void images_are_files_in_their_directory(void **state)
 {
@@ -471,6 +505,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(what_it_says_does_no_harm),
             cmocka_unit_test(an_agent_makes_it_run),
             cmocka_unit_test(its_engine_takes_it_along),
+            cmocka_unit_test(one_that_does_not_end_holds_up_nobody),
             cmocka_unit_test(images_are_files_in_their_directory),
             cmocka_unit_test(consoles_are_files),
             cmocka_unit_test(without_its_files_it_does_not_start),

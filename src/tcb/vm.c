@@ -67,6 +67,7 @@ static struct vm *allocate(struct tcb *tcb, struct instance *instance)
         vm->tcb = tcb;
         vm->instance = instance;
         vm->qemu.pidfd = -1;
+        vm->leaving.pidfd = -1;
         vm->control = -1;
         sm_init(&vm->sm, "VM", states, ARRAY_SIZE(states), VM_OFF, NULL);
         return vm;
@@ -139,6 +140,7 @@ void vm_free(struct vm *vm)
         struct vm **at = &vm->tcb->vms;
 
         vm_kill(vm, "");
+        fd_close(&vm->leaving.pidfd);
         while (*at != NULL && *at != vm)
                 at = &(*at)->next;
         if (*at == vm)
@@ -270,6 +272,11 @@ int vm_start_engine(struct vm *vm, struct err *err)
 {
         int AUTO_FD control = -1;
 
+        if (!guest_has_left(vm)) {
+                (void)err_set(err, ERR_CONFLICT, "%s: its QEMU was killed and has not ended yet",
+                              vm->config.name);
+                return err_hint(err, "try again; see whether a disk that it uses answers");
+        }
         if (guest_make_control(vm, &control, err) != 0)
                 return err->code;
         return instance_start(vm->instance, control, &instance_ops, vm, err);

@@ -34,6 +34,8 @@ struct vm {
         struct accel accel;
         enum vmm_accel accelerator;
         struct spawn_child qemu;
+        struct spawn_child
+            leaving; /* one that was killed and has not ended yet: guest_has_left() */
         int control; /* QEMU's end of the emulator channel until QEMU has it, or -1 */
         struct qmp *qmp;
         struct agent_link *agent;
