@@ -28,8 +28,8 @@ void log_init(const char *program, enum log_level max_level);
 
 /*
  * From now on nobody waits for whoever reads the log, as guests would: where stderr takes nothing
- * just now the line is lost, and the next one that goes out says how many were. Calls poll(2), which
- * not every sandbox here allows.
+ * just now the line is lost, and the next one that goes out says how many were. Calls poll(2),
+ * which not every sandbox here allows.
  */
 void log_do_not_wait(void);
 
