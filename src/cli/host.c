@@ -311,7 +311,12 @@ const struct cli_verb cli_host_verbs[] = {
      "checks the certificate that the TPM's manufacturer left in the TPM, and says so in its own: "
      "only then can a verdict be affirming.",
      enrol_options, run_enrol},
-    {"host", "status", "", "show what the host is and does", NULL, NULL, run_status},
+    {"host", "status", "", "show what the host is and does",
+     "Among it since when the trusted core serves, and, under catena-supervisor, how often one "
+     "ended "
+     "that nobody asked to (deaths), when the last one did and how: it crashed, was killed, or did "
+     "not answer for too long. Guests waited meanwhile and lost nothing; the core's log says why.",
+     NULL, run_status},
     {"host", "doctor", "", "find what is wrong with this host and say what to do", NULL, NULL,
      run_doctor},
     {0},
