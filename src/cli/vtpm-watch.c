@@ -79,6 +79,17 @@ static int print_changes(struct watching *watching, struct err *err)
                                      err);
 }
 
+/* Until it is time to look again; an error when nobody reads any more. */
+static int pause_for_reader(struct err *err)
+{
+        struct pollfd out = {.fd = STDOUT_FILENO};
+
+        if (fflush(stdout) == 0 && ferror(stdout) == 0 &&
+            (poll(&out, 1, EVERY_MSEC) <= 0 || out.revents == 0))
+                return 0;
+        return err_set(err, ERR_IO, "standard output: nobody reads it any more");
+}
+
 int vtpm_watch(struct cli *cli, const char *name, int (*draw)(struct cli *cli, struct err *err),
                struct err *err)
 {
@@ -90,9 +101,8 @@ int vtpm_watch(struct cli *cli, const char *name, int (*draw)(struct cli *cli, s
                 if (!lines)
                         (void)fputs(HOME_CLEAR, stdout);
                 rc = lines ? print_changes(&watching, err) : draw(cli, err);
-                (void)fflush(stdout);
                 if (rc == 0)
-                        (void)poll(NULL, 0, EVERY_MSEC);
+                        rc = pause_for_reader(err);
         }
         json_decref(watching.seen);
         return rc;
