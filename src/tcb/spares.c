@@ -69,7 +69,7 @@ static void on_forked(void *user, struct spawn_child *child, const struct err *f
                        vmm_zygote_words(host->zygote));
         spares->born[spares->n] = clock_usec();
         spares->ready[spares->n++] = spares->coming;
-        plan_refill(spares, 0);
+        plan_refill(spares, SPARES_NEXT_USEC);
 }
 
 static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *user)

@@ -16,6 +16,7 @@
 #define SPARES_MAX          64
 #define SPARES_QUIET_USEC   3000
 #define SPARES_EMPTY_USEC   1000
+#define SPARES_NEXT_USEC    1500   /* between two of them */
 #define SPARES_WARMING_USEC 100000 /* asked again so often while the zygote warms up */
 #define SPARES_WARM_USEC    5000   /* after its fork one is warm, unless the machine is very busy */
 
