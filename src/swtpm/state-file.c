@@ -207,7 +207,6 @@ static int open_file(const struct state_place *place, enum state_expect expect, 
         char path[PATH_MAX];
         const char *name = place->file;
         const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
-        int rc;
         int fd;
 
         if (place->dir != NULL) {
@@ -221,7 +220,8 @@ static int open_file(const struct state_place *place, enum state_expect expect, 
                 fd = open(name, flags | O_CREAT | O_EXCL, place->mode);
                 /* Never empty from here on: see check_size(). */
                 if (fd >= 0 && ftruncate(fd, BODY_AT(0)) < 0) {
-                        rc = err_set_errno(err, errno, "%s", name);
+                        int rc = err_set_errno(err, errno, "%s", name);
+
                         (void)close(fd);
                         return rc;
                 }
