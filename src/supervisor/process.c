@@ -23,7 +23,9 @@ char process_state(pid_t pid)
         text[n] = '\0';
         /* "PID (NAME) STATE ...", and the name may have anything in it. */
         name_end = strrchr(text, ')');
-        return name_end == NULL || strlen(name_end) < 3 ? '?' : (char)name_end[2];
+        if (name_end == NULL || strlen(name_end) < 3)
+                return '?';
+        return name_end[2];
 }
 
 const char *process_state_words(char state)
