@@ -18,6 +18,12 @@ static const struct {
     {"import", program_import}, {"export", program_export},
 };
 
+static const char usage[] =
+    "usage: catena-swtpm swtpm|swtpm_setup|swtpm_ioctl OPTIONS   as if called by that name\n"
+    "       catena-swtpm import DIR [--pwdfile FILE]             take swtpm's state over\n"
+    "       catena-swtpm export DIR [--pwdfile FILE]             and give it back\n"
+    "See catena-swtpm(8); swtpm|swtpm_setup|swtpm_ioctl --help lists the options.\n";
+
 static int call(const char *name, int argc, char *const *argv, struct err *err)
 {
         const char *slash = strrchr(name, '/');
@@ -42,9 +48,14 @@ int main(int argc, char **argv)
                 rc = call(argv[0], argc - 1, argv + 1, &err);
         if (rc == ERR_NOT_FOUND && err.code == 0 && argc > 1)
                 rc = call(argv[1], argc - 2, argv + 2, &err);
+        if (rc == ERR_NOT_FOUND && err.code == 0 && argc == 2 && strcmp(argv[1], "--help") == 0) {
+                (void)fputs(usage, stdout);
+                return 0;
+        }
         if (rc == ERR_NOT_FOUND && err.code == 0)
                 rc = err_set(&err, ERR_USAGE,
-                             "usage: catena-swtpm swtpm|swtpm_setup|swtpm_ioctl|import|export ...");
+                             "usage: catena-swtpm swtpm|swtpm_setup|swtpm_ioctl|import|export ... "
+                             "(or --help)");
         if (rc == 0)
                 return 0;
         (void)fprintf(stderr, "catena-swtpm: %s\n", err.text);

@@ -108,3 +108,45 @@ int options_parse(const struct options_table *table, int argc, char *const *argv
         }
         return 0;
 }
+
+/* ---- help ---- */
+
+static const char *value_word(const struct options_row *row)
+{
+        static const char *const words[] = {
+            [OPTIONS_FLAG] = "",          [OPTIONS_TEXT] = " TEXT", [OPTIONS_CHOICE] = " ",
+            [OPTIONS_NUMBER] = " NUMBER", [OPTIONS_KEYS] = " ",
+        };
+
+        return words[row->kind];
+}
+
+static void print_key(const struct keyval_key *key, FILE *out)
+{
+        static const char *const words[] = {
+            [KEYVAL_TEXT] = "=TEXT", [KEYVAL_NUMBER] = "=NUMBER", [KEYVAL_MODE] = "=OCTAL",
+            [KEYVAL_CHOICE] = "=",   [KEYVAL_FLAG] = "",
+        };
+
+        (void)fprintf(out, "%s%s", key->name, words[key->kind]);
+        for (const char *at = key->choices; at != NULL && *at != '\0'; at++)
+                (void)fputc(*at == ' ' ? '|' : *at, out);
+}
+
+void options_print(const struct options_table *table, FILE *out)
+{
+        for (size_t i = 0; i < table->n; i++) {
+                const struct options_row *row = &table->rows[i];
+
+                (void)fprintf(out, "  %s%s%s%s%s", row->name, row->letters == NULL ? "" : ", ",
+                              row->letters == NULL ? "" : row->letters, value_word(row),
+                              row->choices == NULL ? "" : row->choices);
+                for (size_t k = 0; row->keys != NULL && k < row->keys->n; k++) {
+                        (void)fputs(k == 0 ? "" : ",", out);
+                        print_key(&row->keys->keys[k], out);
+                }
+                (void)fputs("\n", out);
+                if (row->note != NULL)
+                        (void)fprintf(out, "      is taken, but %s\n", row->note);
+        }
+}

@@ -6,6 +6,8 @@
 #ifndef SWTPM_OPTIONS_H
 #define SWTPM_OPTIONS_H
 
+#include <stdio.h>
+
 #include "swtpm/keyval.h"
 
 #define OPTIONS_NOTES_MAX 8
@@ -45,5 +47,8 @@ struct options_notes {
  */
 int options_parse(const struct options_table *table, int argc, char *const *argv, void *ret,
                   struct options_notes *ret_notes, struct err *err) MUST_CHECK;
+
+/* For --help: every option with what it takes, a line each, and what it does not mean. */
+void options_print(const struct options_table *table, FILE *out);
 
 #endif

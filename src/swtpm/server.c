@@ -230,7 +230,14 @@ static int run(const struct command_socket *options, const struct options_notes 
 
 static const char usage[] =
     "usage: swtpm socket --tpm2 --ctrl type=unixio,path=PATH --tpmstate dir=DIR ...\n"
-    "The options are those of swtpm(8) that Catena's page on swtpm lists; no other is known.\n";
+    "The options are these of swtpm(8), see catena-swtpm(8); no other is known:\n";
+
+static int print_usage(void)
+{
+        (void)fputs(usage, stdout);
+        options_print(&command_socket_table, stdout);
+        return 0;
+}
 
 int program_swtpm(int argc, char *const *argv, struct err *err)
 {
@@ -245,18 +252,18 @@ int program_swtpm(int argc, char *const *argv, struct err *err)
                              CATENA_VERSION);
                 return 0;
         }
-        if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
-                (void)fputs(usage, stdout);
-                return 0;
-        }
+        if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+                return print_usage();
         if (strcmp(argv[0], "socket") != 0)
                 return err_set(err, ERR_USAGE, "swtpm %.60s: only \"swtpm socket\" is there",
                                argv[0]);
         rc = command_socket_parse(argc - 1, argv + 1, &options, &notes, err);
         if (rc != 0)
                 return rc;
-        if (options.print_capabilities || options.help) {
-                (void)fputs(options.help ? usage : capabilities_socket, stdout);
+        if (options.help)
+                return print_usage();
+        if (options.print_capabilities) {
+                (void)fputs(capabilities_socket, stdout);
                 return 0;
         }
         return run(&options, &notes, err);

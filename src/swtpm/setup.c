@@ -296,8 +296,14 @@ static int set_up(const struct command_setup *options, const struct options_note
 
 static const char usage[] =
     "usage: swtpm_setup --tpm2 --tpm-state DIR [--createek --create-ek-cert ...]\n"
-    "The options are those of swtpm_setup(8) that Catena's page on swtpm lists; no other is "
-    "known.\n";
+    "The options are these of swtpm_setup(8), see catena-swtpm(8); no other is known:\n";
+
+static int print_usage(void)
+{
+        (void)fputs(usage, stdout);
+        options_print(&command_setup_table, stdout);
+        return 0;
+}
 
 int program_setup(int argc, char *const *argv, struct err *err)
 {
@@ -307,11 +313,13 @@ int program_setup(int argc, char *const *argv, struct err *err)
 
         if (rc != 0)
                 return rc;
+        if (options.help)
+                return print_usage();
         if (options.version)
                 (void)printf("TPM emulator setup tool version %s, by Catena %s\n",
                              CAPABILITIES_VERSION, CATENA_VERSION);
-        else if (options.help || options.print_capabilities)
-                (void)fputs(options.help ? usage : capabilities_setup, stdout);
+        else if (options.print_capabilities)
+                (void)fputs(capabilities_setup, stdout);
         else
                 return set_up(&options, &notes, err);
         return 0;

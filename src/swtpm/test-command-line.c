@@ -1,5 +1,7 @@
 #include "swtpm/command-line.h"
 
+#include <stdlib.h>
+
 #include "lib/test.h"
 
 #define WORDS_MAX 32
@@ -255,12 +257,41 @@ static void test_notes(void **state)
         free(line);
 }
 
+/* Whoever asks for help reads every name that is known, with its keys, choices and notes. */
+static void test_help(void **state)
+{
+        static const struct options_table *const tables[] = {&command_socket_table,
+                                                             &command_setup_table};
+        static const char *const words[] = {
+            "\n  --pid file=TEXT,fd=NUMBER\n",
+            "\n  --cipher aes-256-cbc\n",
+            "\n  --runas, -r TEXT\n",
+            "format=hex|binary,",
+            "\n      is taken, but the engine's sandbox is always on\n",
+        };
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        (void)state;
+        assert_non_null(out);
+        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+                options_print(tables[i], out);
+        assert_int_equal(fclose(out), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+                for (size_t k = 0; k < tables[i]->n; k++)
+                        assert_non_null(strstr(text, tables[i]->rows[k].name));
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                assert_non_null(strstr(text, words[i]));
+        free(text);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_socket), cmocka_unit_test(test_setup),
             cmocka_unit_test(test_ioctl),  cmocka_unit_test(test_values_arrive),
-            cmocka_unit_test(test_notes),
+            cmocka_unit_test(test_notes),  cmocka_unit_test(test_help),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
