@@ -110,7 +110,7 @@ const struct cli_verb cli_vtpm_verbs[] = {
     {"vtpm", "park", "NAME", "end the engine of a vTPM whose guest is idle",
      "Its state is sealed in the store and its guest notices nothing: the first byte of the next "
      "command wakes it. Idle ones are parked by themselves; see park_after and park_below in "
-     "catena.conf(5). One with a socket for a VM of the operator's is never parked.",
+     "catena.conf(5).",
      NULL, run_park},
     {"vtpm", "wake", "NAME", "start the engine of a parked vTPM", NULL, NULL, run_wake},
     {"vtpm", "delete", "NAME", "delete a vTPM and all its state for good",

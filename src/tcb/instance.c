@@ -416,7 +416,8 @@ static int start_engine(struct instance *instance, struct bytes permanent, uint3
 int instance_resume(struct instance *instance, const struct engine_wake *wake, int control,
                     int data, struct err *err)
 {
-        struct engine_host_request request = engine_request(instance, 0, control);
+        const uint32_t flags = instance->bound != NULL ? ENGINE_START_BOUND : 0;
+        struct engine_host_request request = engine_request(instance, flags, control);
         int rc;
 
         request.permanent = wake->permanent;
@@ -549,6 +550,7 @@ void instance_adopt_engine(struct instance *instance, struct engine_host *engine
         engine_host_hand_over(engine, &engine_ops, instance);
         sm_move(&instance->sm, INSTANCE_STARTING);
         sm_move(&instance->sm, INSTANCE_LIVE);
+        parking_live(instance);
         instance_keep(instance);
 }
 

@@ -130,7 +130,7 @@ static void tell(struct instance *instance, uint64_t value)
 
 void parking_live(struct instance *instance)
 {
-        if (instance->host->parking != NULL && instance->bound == NULL)
+        if (instance->host->parking != NULL)
                 ring_add(instance->host->parking, instance);
         tell(instance, 0);
 }
@@ -157,9 +157,8 @@ static int insist(struct instance *instance, commit_fn *done, void *user)
 int parking_park(struct instance *instance, bool idle_only, commit_fn *done, void *user,
                  struct err *err)
 {
-        if (instance->host->parking == NULL || instance->bound != NULL)
-                return err_set(err, ERR_UNSUPPORTED, "vTPM %s is operator-bound and not parked",
-                               instance->stored.name);
+        if (instance->host->parking == NULL)
+                return err_set(err, ERR_UNSUPPORTED, "nothing is parked here");
         if (instance->sm.state == INSTANCE_PARKING && instance->park_done == NULL && !idle_only)
                 return insist(instance, done, user);
         if (!sm_can_move(&instance->sm, INSTANCE_PARKING) || instance->park_done != NULL)

@@ -13,7 +13,8 @@
  * state that is damaged or gone ends the instance, as the death of an engine does: a guest never
  * goes on with another TPM than its own.
  *
- * Operator-bound instances are not parked.
+ * Of an operator-bound instance only the first QEMU's engine is parked: a second one, which has yet
+ * to claim the vTPM, keeps its own until then.
  */
 #ifndef TCB_PARKING_H
 #define TCB_PARKING_H
